@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The documents that nodes send each other about a job: offer, admission, progress, receipt, withdrawal, dataset record.
+//!
+//! Each travels as a compact JWS whose `typ` is the type's own; each carries its wire version.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    class::Class,
+    digest::Sha256Digest,
+    ids::{AdmissionId, DatasetId, JobId, Jurisdiction, MemberId, OfferId, ReceiptId, ResearcherId, SiteId},
+    job::JobSpec,
+    jws::{Document, Signed},
+    refusal::Refusal,
+};
+
+/// The wire version of every document here.
+pub const VERSION: u8 = 1;
+
+/// The home node asks a host to run a job at one of its sites.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Wire version.
+    pub version: u8,
+    /// This offer.
+    pub offer: OfferId,
+    /// The job, the same id at home and at the host.
+    pub job: JobId,
+    /// The member that offers.
+    pub home: MemberId,
+    /// The member asked.
+    pub host: MemberId,
+    /// The site asked for.
+    pub site: SiteId,
+    /// What is to run.
+    pub spec: JobSpec,
+    /// Who asks.
+    pub researcher: ResearcherId,
+    /// The researcher's GA4GH passport, for the host to verify offline.
+    pub passport: String,
+    /// The researcher's own signature over this job (RFC 7800 holder proof).
+    pub holder_proof: String,
+    /// The signed record of each dataset that the home node went by.
+    pub datasets: Vec<Signed<DatasetRecord>>,
+    /// Whether the project's allocation covers `price_micro_max`, as the home node has reserved it.
+    pub allocation_reserved: bool,
+    /// The highest price the job may come to, at the treaty's tariff and the job's time limit.
+    pub price_micro_max: i64,
+    /// Digest of the treaty it is made under.
+    pub treaty: Sha256Digest,
+    /// When it was made.
+    pub offered_at: Timestamp,
+    /// When it lapses if the host has not answered.
+    pub expires_at: Timestamp,
+}
+
+/// The host's consent to run an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// Wire version.
+    pub version: u8,
+    /// This admission.
+    pub admission: AdmissionId,
+    /// The offer it answers.
+    pub offer: OfferId,
+    /// Digest of the exact offer that was admitted.
+    pub offer_digest: Sha256Digest,
+    /// The job.
+    pub job: JobId,
+    /// The member that asked.
+    pub home: MemberId,
+    /// The member that consents.
+    pub host: MemberId,
+    /// Where it will run.
+    pub site: SiteId,
+    /// The reserved ceiling.
+    pub price_micro_max: i64,
+    /// Digest of the policy set that admitted it.
+    pub policies: Sha256Digest,
+    /// When.
+    pub admitted_at: Timestamp,
+}
+
+/// A host's answer to an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferAnswer {
+    /// It will run.
+    Admitted(Signed<Admission>),
+    /// It will not, and why.
+    Refused(Vec<Refusal>),
+}
+
+/// The host tells the home node that a job has moved on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Wire version.
+    pub version: u8,
+    /// The job.
+    pub job: JobId,
+    /// The member that runs it.
+    pub host: MemberId,
+    /// When it began to run.
+    pub started_at: Timestamp,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "value")]
+pub enum Exit {
+    /// It ended by itself with this code.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// It passed its time limit.
+    TimeLimit,
+    /// It passed its memory limit.
+    MemoryLimit,
+    /// The researcher or the operator cancelled it.
+    Cancelled,
+    /// The site failed it: not the job's fault, and not paid.
+    SiteFault(String),
+}
+
+/// What a job used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Wall time in milliseconds.
+    pub wall_ms: u64,
+    /// Processor time in milliseconds, over all cores.
+    pub cpu_ms: u64,
+    /// Highest memory in bytes.
+    pub memory_bytes_peak: u64,
+}
+
+/// One file a job left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFile {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256Digest,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// The strictest class of the job's inputs.
+    pub class: Class,
+    /// The rules that keep it at the host; empty when it may go home.
+    pub held_by: Vec<Refusal>,
+}
+
+/// The host's account of a job: what ran, how it ended, what it used and what it costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Wire version.
+    pub version: u8,
+    /// This receipt.
+    pub receipt: ReceiptId,
+    /// Digest of the admission under which it ran.
+    pub admission_digest: Sha256Digest,
+    /// The job.
+    pub job: JobId,
+    /// The member that pays.
+    pub home: MemberId,
+    /// The member that ran it.
+    pub host: MemberId,
+    /// Where.
+    pub site: SiteId,
+    /// How it ended.
+    pub exit: Exit,
+    /// When it began; `None` when it never did.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What it used.
+    pub usage: Usage,
+    /// Which limits and walls the engine really held.
+    pub limits_enforced: Vec<String>,
+    /// The price, never above the admission's ceiling.
+    pub price_micro: i64,
+    /// Energy by the site's model, in microwatt-hours.
+    pub energy_uwh: i64,
+    /// CO2-equivalent in micrograms.
+    pub co2_ug: i64,
+    /// The files it left.
+    pub outputs: Vec<OutputFile>,
+    /// Declared outputs that it did not leave.
+    pub outputs_missing: Vec<String>,
+}
+
+/// The home node takes an offer or a job back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// Wire version.
+    pub version: u8,
+    /// The job.
+    pub job: JobId,
+    /// The offer, which from now on must not be admitted.
+    pub offer: OfferId,
+    /// The member that withdraws.
+    pub home: MemberId,
+    /// When.
+    pub withdrawn_at: Timestamp,
+}
+
+/// What a withdrawal found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithdrawalAnswer {
+    /// The offer had not been admitted and never will be: no receipt follows.
+    NeverAdmitted,
+    /// The job is being stopped, or is over: a receipt follows or has been sent.
+    ReceiptFollows,
+}
+
+/// A dataset as its member vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// Wire version.
+    pub version: u8,
+    /// The dataset.
+    pub id: DatasetId,
+    /// What people call it.
+    pub title: String,
+    /// How sensitive it is.
+    pub class: Class,
+    /// The jurisdiction whose law protects it.
+    pub origin: Jurisdiction,
+    /// Where it may be processed: jurisdictions or groups; empty for anywhere under the treaty.
+    pub residency: Vec<Jurisdiction>,
+    /// The purposes it may serve; empty for any.
+    pub purposes: Vec<String>,
+    /// Its files.
+    pub files: Vec<DatasetFile>,
+    /// When this record was made; a later record replaces it.
+    pub recorded_at: Timestamp,
+}
+
+/// One file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetFile {
+    /// Its name in the working directory.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256Digest,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+/// What both members of a pair compute of a period, from receipts that both hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Wire version.
+    pub version: u8,
+    /// Calendar month in UTC, `2026-11`.
+    pub period: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The two members, in the order of their names.
+    pub members: [MemberId; 2],
+    /// One line per receipt, in the order of the receipts' ids.
+    pub lines: Vec<StatementLine>,
+    /// What each member earned by running the other's jobs, in millionths.
+    pub earned_micro: BTreeMap<MemberId, i64>,
+    /// Who pays whom after netting: positive when the first member owes the second.
+    pub net_micro: i64,
+}
+
+/// One receipt in a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementLine {
+    /// The receipt.
+    pub receipt: ReceiptId,
+    /// The job.
+    pub job: JobId,
+    /// The member that pays.
+    pub home: MemberId,
+    /// The member that earned.
+    pub host: MemberId,
+    /// Where it ran.
+    pub site: SiteId,
+    /// The price.
+    pub price_micro: i64,
+    /// Core-milliseconds: cores granted times wall time.
+    pub cpu_core_ms: u64,
+    /// Accelerator-milliseconds.
+    pub gpu_ms: u64,
+    /// CO2-equivalent in micrograms.
+    pub co2_ug: i64,
+}
+
+impl Document for Offer {
+    const TYP: &'static str = "sta-offer+jws";
+}
+impl Document for Admission {
+    const TYP: &'static str = "sta-admission+jws";
+}
+impl Document for Progress {
+    const TYP: &'static str = "sta-progress+jws";
+}
+impl Document for Receipt {
+    const TYP: &'static str = "sta-receipt+jws";
+}
+impl Document for Withdrawal {
+    const TYP: &'static str = "sta-withdrawal+jws";
+}
+impl Document for DatasetRecord {
+    const TYP: &'static str = "sta-dataset+jws";
+}
+impl Document for Statement {
+    const TYP: &'static str = "sta-statement+jws";
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a researcher asks to have run, as it goes over the wire.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    class::Class,
+    digest::Sha256Digest,
+    ids::{DatasetId, ProjectId, SiteId},
+};
+
+/// The most inputs, outputs, datasets, arguments or sites that one job may name.
+pub const LIST_LENGTH_MAX: usize = 256;
+/// The longest time limit: 30 days.
+pub const TIME_LIMIT_S_MAX: u32 = 30 * 24 * 3600;
+
+/// A job as its researcher described it. What it is called, never whom it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// Wire version, 1.
+    pub version: u8,
+    /// A label for people, 1 to 100 characters.
+    pub name: String,
+    /// The program and its arguments; never passed through a shell.
+    pub command: Vec<String>,
+    /// `host`, or a container image that the site maps to a runtime.
+    pub image: String,
+    /// The project that pays.
+    pub project: ProjectId,
+    /// What the data is used for, such as `research` or `health-research`.
+    pub purpose: String,
+    /// Registered datasets; their files appear in the working directory under their own names.
+    pub datasets: Vec<DatasetId>,
+    /// Files the researcher brings.
+    pub inputs: Vec<InputFile>,
+    /// Names of the files the job leaves.
+    pub outputs: Vec<String>,
+    /// Whole processor cores.
+    pub cpu_cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Accelerators.
+    pub gpus: u32,
+    /// Seconds after which the job is stopped.
+    pub time_limit_s: u32,
+    /// Whether the job asks for network access.
+    pub network: bool,
+    /// What to save.
+    pub objective: Objective,
+    /// Only these sites; empty for any.
+    pub sites_allowed: Vec<SiteId>,
+    /// Not these sites.
+    pub sites_refused: Vec<SiteId>,
+}
+
+/// A content-addressed file the researcher brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputFile {
+    /// The name in the working directory.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256Digest,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// How sensitive the researcher says it is.
+    pub class: Class,
+}
+
+/// What the researcher wants to save: relative weights, not all zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    /// Weight of the price.
+    #[serde(default)]
+    pub price: u32,
+    /// Weight of the grams of CO2.
+    #[serde(default)]
+    pub carbon: u32,
+    /// Weight of the expected wait.
+    #[serde(default)]
+    pub wait: u32,
+}
+
+impl Objective {
+    /// Price alone.
+    pub const CHEAPEST: Self = Self { price: 1, carbon: 0, wait: 0 };
+    /// CO2 alone.
+    pub const CLEANEST: Self = Self { price: 0, carbon: 1, wait: 0 };
+    /// Wait alone.
+    pub const SOONEST: Self = Self { price: 0, carbon: 0, wait: 1 };
+}
+
+/// What is wrong with a job's description.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct InvalidJob {
+    /// The field, as written in a job file.
+    pub field: &'static str,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl JobSpec {
+    /// Checks the description on its own, without any facts of a site.
+    ///
+    /// # Errors
+    /// The first field that is wrong, and how to mend it.
+    pub fn validate(&self) -> Result<(), InvalidJob> {
+        self.validate_numbers()?;
+        self.validate_lists()?;
+        let names = || self.inputs.iter().map(|input| input.name.as_str());
+        if let Some(name) = names().chain(self.outputs.iter().map(String::as_str)).find(|name| !is_file_name(name)) {
+            return Err(invalid("inputs/outputs", format!("names `{name}`: use a plain file name of at most 200 bytes, without `/`")));
+        }
+        let mut seen: Vec<&str> = names().collect();
+        seen.sort_unstable();
+        match seen.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(invalid("inputs", format!("names `{}` twice: each input needs a name of its own", pair[0]))),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_numbers(&self) -> Result<(), InvalidJob> {
+        if self.version != 1 {
+            return Err(invalid("version", format!("is {}: this node speaks version 1", self.version)));
+        }
+        if self.cpu_cores == 0 || self.cpu_cores > 1_000_000 {
+            return Err(invalid("cpu_cores", format!("is {}: use 1 to 1000000", self.cpu_cores)));
+        }
+        if !(1 << 20..=1 << 50).contains(&self.memory_bytes) {
+            return Err(invalid("memory", format!("is {} bytes: use 1 MiB to 1 PiB", self.memory_bytes)));
+        }
+        if self.gpus > 1_000_000 {
+            return Err(invalid("gpus", format!("is {}: use 0 to 1000000", self.gpus)));
+        }
+        if self.time_limit_s == 0 || self.time_limit_s > TIME_LIMIT_S_MAX {
+            return Err(invalid("time_limit", format!("is {} s: use 1 s to 30 days", self.time_limit_s)));
+        }
+        let Objective { price, carbon, wait } = self.objective;
+        if price == 0 && carbon == 0 && wait == 0 {
+            return Err(invalid("objective", "has no weight: use cheapest, cleanest, soonest or weights above 0".to_owned()));
+        }
+        if [price, carbon, wait].iter().any(|weight| *weight > 1000) {
+            return Err(invalid("objective", "has a weight above 1000: weights are relative, use 0 to 1000".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn validate_lists(&self) -> Result<(), InvalidJob> {
+        if self.name.is_empty() || self.name.chars().count() > 100 || self.name.chars().any(char::is_control) {
+            return Err(invalid("name", "is not 1 to 100 printable characters".to_owned()));
+        }
+        if self.command.is_empty() || self.command.iter().map(String::len).sum::<usize>() > 64 * 1024 {
+            return Err(invalid("command", "is empty or above 64 KiB: give the program and its arguments".to_owned()));
+        }
+        if self.command.iter().any(|argument| argument.contains('\0')) {
+            return Err(invalid("command", "has a NUL byte in it".to_owned()));
+        }
+        if self.image.is_empty() || self.image.len() > 512 {
+            return Err(invalid("image", "is empty or above 512 bytes: use `host` or an image name".to_owned()));
+        }
+        if self.purpose.parse::<crate::ids::Jurisdiction>().is_err() {
+            return Err(invalid("purpose", format!("is `{}`: use a short name such as `research`", self.purpose)));
+        }
+        let lengths = [
+            ("command", self.command.len()),
+            ("datasets", self.datasets.len()),
+            ("inputs", self.inputs.len()),
+            ("outputs", self.outputs.len()),
+            ("sites_allowed", self.sites_allowed.len()),
+            ("sites_refused", self.sites_refused.len()),
+        ];
+        match lengths.into_iter().find(|(_, length)| *length > LIST_LENGTH_MAX) {
+            Some((field, length)) => Err(invalid(field, format!("has {length} items: at most {LIST_LENGTH_MAX}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether `name` is a plain file name that stays in the working directory.
+#[must_use]
+pub fn is_file_name(name: &str) -> bool {
+    let plain = |c: char| !c.is_control() && c != '/' && c != '\\';
+    !name.is_empty() && name.len() <= 200 && name != "." && name != ".." && name.chars().all(plain)
+}
+
+fn invalid(field: &'static str, problem: String) -> InvalidJob {
+    InvalidJob { field, problem }
+}
