@@ -5,3 +5,17 @@
 //! or reads a clock: time and chance are arguments.
 
 pub mod ids;
+
+mod compact;
+pub mod digest;
+pub mod holder_proof;
+pub mod http_signature;
+mod identity_token;
+pub mod jws;
+pub mod keys;
+pub mod multi_signed;
+pub mod passport;
+pub mod subject;
+pub mod visa;
+pub mod visa_keys;
+mod visa_refused;

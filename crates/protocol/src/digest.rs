@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! SHA-256 digests of bytes, of canonical JSON (RFC 8785), and of HTTP bodies (RFC 9530).
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sfv::{BareItem, Dictionary, FieldType as _, Item, ListEntry, Parser};
+use sha2::{Digest as _, Sha256};
+
+/// The largest magnitude of an integer that every JSON implementation keeps exactly: 2^53 - 1 (RFC 7493 §2.2).
+pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Why a value has no digest, or a digest does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum DigestError {
+    /// The text is not 64 lower-case hexadecimal digits.
+    #[error("`{0}` is not a SHA-256 digest: write 64 hexadecimal digits in lower case")]
+    NotHex(String),
+    /// The value does not serialise to JSON.
+    #[error("the value cannot be written as canonical JSON (RFC 8785)")]
+    NotJson(#[source] serde_json::Error),
+    /// A number that other implementations would round, so that they would compute another digest.
+    #[error("the number {0} is beyond 2^53 - 1, where JSON implementations round: write it as a string")]
+    NumberTooLarge(String),
+    /// The field is not a structured dictionary with a `sha-256` byte sequence of 32 bytes.
+    #[error("Content-Digest `{0}` has no `sha-256=:...:` member of 32 bytes (RFC 9530)")]
+    NoSha256(String),
+    /// The body is another one than the header describes.
+    #[error(
+        "the body has SHA-256 {actual}, but Content-Digest says {claimed}: the body was changed on the way"
+    )]
+    Mismatch {
+        /// The digest in the header.
+        claimed: Sha256Digest,
+        /// The digest of the body that arrived.
+        actual: Sha256Digest,
+    },
+}
+
+/// A SHA-256 digest (FIPS 180-4), written as 64 hexadecimal digits in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha256Digest([u8; 32]);
+
+impl Sha256Digest {
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of the canonical JSON (RFC 8785) of `value`.
+    ///
+    /// # Errors
+    /// As [`canonical_json`].
+    pub fn of_json(value: &impl Serialize) -> Result<Self, DigestError> {
+        Ok(Self::of(&canonical_json(value)?))
+    }
+
+    /// A digest computed elsewhere, from its 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha256Digest({self})")
+    }
+}
+
+impl FromStr for Sha256Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let refused = || DigestError::NotHex(text.chars().take(80).collect());
+        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| refused())?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = hex_value(pair[0])
+                .zip(hex_value(pair[1]))
+                .map(|(high, low)| high << 4 | low)
+                .ok_or_else(refused)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Sha256Digest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<Sha256Digest> for String {
+    fn from(digest: Sha256Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+/// The value of one hexadecimal digit; capitals have none, so that one digest has one spelling.
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// `value` as canonical JSON bytes (JSON Canonicalization Scheme, RFC 8785).
+///
+/// # Errors
+/// [`DigestError::NotJson`] when `value` does not serialise (a NaN, a map without text keys), and
+/// [`DigestError::NumberTooLarge`] for a number beyond [`JSON_INTEGER_MAX`]: RFC 8785 would round it silently.
+pub fn canonical_json(value: &impl Serialize) -> Result<Vec<u8>, DigestError> {
+    let bytes = serde_json_canonicalizer::to_vec(value).map_err(DigestError::NotJson)?;
+    let written: serde_json::Value = serde_json::from_slice(&bytes).map_err(DigestError::NotJson)?;
+    refuse_rounded_numbers(&written)?;
+    Ok(bytes)
+}
+
+/// Whether `json` is exactly the canonical form of what it says, which also rules out a key that occurs twice.
+#[must_use]
+pub fn is_canonical_json(json: &[u8]) -> bool {
+    let value: Result<serde_json::Value, _> = serde_json::from_slice(json);
+    value.is_ok_and(|value| canonical_json(&value).is_ok_and(|canonical| canonical == json))
+}
+
+/// Refuses numbers that were, or may have been, rounded on the way through a 64-bit float.
+fn refuse_rounded_numbers(value: &serde_json::Value) -> Result<(), DigestError> {
+    match value {
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::String(_) => Ok(()),
+        serde_json::Value::Number(number) => {
+            let exact = match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(integer), _, _) => integer.unsigned_abs() <= JSON_INTEGER_MAX,
+                (None, Some(integer), _) => integer <= JSON_INTEGER_MAX,
+                (None, None, Some(float)) => float.abs() <= JSON_INTEGER_MAX as f64,
+                (None, None, None) => false,
+            };
+            if exact { Ok(()) } else { Err(DigestError::NumberTooLarge(number.to_string())) }
+        }
+        serde_json::Value::Array(items) => items.iter().try_for_each(refuse_rounded_numbers),
+        serde_json::Value::Object(members) => members.values().try_for_each(refuse_rounded_numbers),
+    }
+}
+
+/// The value of a `Content-Digest` header for `body`: `sha-256=:base64:` (RFC 9530 §2).
+#[must_use]
+pub fn content_digest_header(body: &[u8]) -> String {
+    let digest = Item::new(BareItem::ByteSequence(Sha256Digest::of(body).0.to_vec()));
+    let fields = Dictionary::from_iter([(sfv::key_ref("sha-256").to_owned(), ListEntry::Item(digest))]);
+    fields.serialize().expect("a dictionary of one member is not empty")
+}
+
+/// Checks a received `Content-Digest` against the body and gives the body's digest back.
+///
+/// # Errors
+/// [`DigestError::NoSha256`] when the header has no usable `sha-256` member, [`DigestError::Mismatch`] when it has another.
+pub fn verify_content_digest(header: &str, body: &[u8]) -> Result<Sha256Digest, DigestError> {
+    let no_sha256 = || DigestError::NoSha256(header.chars().take(200).collect());
+    let fields: Dictionary = Parser::new(header).parse().map_err(|_| no_sha256())?;
+    let claimed = match fields.get("sha-256") {
+        Some(ListEntry::Item(item)) => item.bare_item.as_byte_sequence().ok_or_else(no_sha256)?,
+        Some(ListEntry::InnerList(_)) | None => return Err(no_sha256()),
+    };
+    let claimed = Sha256Digest(claimed.try_into().map_err(|_| no_sha256())?);
+    let actual = Sha256Digest::of(body);
+    if claimed == actual { Ok(actual) } else { Err(DigestError::Mismatch { claimed, actual }) }
+}
