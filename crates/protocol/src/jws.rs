@@ -7,7 +7,10 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use crate::compact::{COMPACT_BYTES_MAX, CompactError};
+pub use crate::{
+    compact::{COMPACT_BYTES_MAX, CompactError},
+    multi_signed::{MultiSigned, SIGNATURES_MAX},
+};
 use crate::{
     compact::{Compact, signing_input, with_signature},
     digest::{DigestError, Sha256Digest, is_canonical_json},
@@ -87,14 +90,14 @@ pub enum JwsError {
         /// The key.
         key_id: String,
     },
-    /// One key signed twice.
+    /// One name occurs twice.
     #[error("key {key_id:?} has signed twice: leave one of its signatures out")]
     RepeatedSigner {
         /// The key.
         key_id: String,
     },
     /// More signatures than are looked at.
-    #[error("the document has {count} signatures; at most {} are read", crate::multi_signed::SIGNATURES_MAX)]
+    #[error("the document has {count} signatures; at most {} are read", SIGNATURES_MAX)]
     TooManySignatures {
         /// How many it has.
         count: usize,

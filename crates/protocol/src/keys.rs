@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Ed25519 keys (RFC 8032) for documents and HTTP messages, and the thumbprints (RFC 7638) that name keys.
+//! Ed25519 keys (RFC 8032) for documents and HTTP messages, the ES256 keys of visas, and the thumbprints (RFC 7638) that name keys.
 
 use std::{fmt, str::FromStr};
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::digest::Sha256Digest;
+pub use crate::visa_keys::{P256Jwk, VisaPublicKey, VisaSigningKey};
 
 /// Why bytes or a text are not a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

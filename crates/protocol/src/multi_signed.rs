@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     compact::{COMPACT_BYTES_MAX, CompactError, decode},
-    digest::{Sha256Digest, canonical_json, is_canonical_json},
+    digest::{canonical_json, is_canonical_json},
     jws::{Header, JwsError, check_signature},
     keys::{PublicKey, SigningKey},
 };
@@ -48,19 +48,21 @@ impl MultiSigned {
         Ok(document)
     }
 
-    /// Adds the signature of `key` as a document of type `typ`, under the name `key_id`.
+    /// Adds the signature of `key` as a document of type `typ`, under the name [`SigningKey::key_id`]. Signing again
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`JwsError::RepeatedSigner`] when that key has signed already, [`JwsError::TooManySignatures`] beyond
-    /// [`SIGNATURES_MAX`], and what [`MultiSigned::signers`] refuses.
-    pub fn add_signature(&mut self, typ: &str, key: &SigningKey, key_id: &str) -> Result<(), JwsError> {
-        if self.signers(typ)?.iter().any(|signer| signer == key_id) {
-            return Err(JwsError::RepeatedSigner { key_id: key_id.to_owned() });
+    /// [`JwsError::BadSignature`] when there is a false signature under the name of this key,
+    /// [`JwsError::TooManySignatures`] beyond [`SIGNATURES_MAX`], and what [`MultiSigned::signers`] refuses.
+    pub fn add_signature(&mut self, key: &SigningKey, typ: &str) -> Result<(), JwsError> {
+        let key_id = key.key_id();
+        if self.signers(typ)?.contains(&key_id) {
+            return self.verify_one(&key_id, &key.public_key(), typ);
         }
         if self.signatures.len() >= SIGNATURES_MAX {
             return Err(JwsError::TooManySignatures { count: self.signatures.len() + 1 });
         }
-        let protected = URL_SAFE_NO_PAD.encode(canonical_json(&Header::new(key_id, typ))?);
+        let protected = URL_SAFE_NO_PAD.encode(canonical_json(&Header::new(&key_id, typ))?);
         let signature = URL_SAFE_NO_PAD.encode(key.sign(format!("{protected}.{}", self.payload).as_bytes()));
         self.signatures.push(OneSignature { protected, signature });
         Ok(())
@@ -89,19 +91,20 @@ impl MultiSigned {
     /// [`JwsError::MissingSigner`], [`JwsError::UnexpectedSigner`], [`JwsError::RepeatedSigner`],
     /// [`JwsError::BadSignature`], [`JwsError::WrongType`], [`JwsError::WrongAlgorithm`], [`JwsError::NotCanonical`], or
     /// what is wrong with the form. An empty list of keys is refused too: it would prove nothing.
-    pub fn verify_all(&self, typ: &str, keys: &[(&str, PublicKey)]) -> Result<Vec<u8>, JwsError> {
+    pub fn verify_all(&self, keys: &[(String, PublicKey)], typ: &str) -> Result<Vec<u8>, JwsError> {
         let present = self.signers(typ)?;
-        if let Some(unexpected) = present.iter().find(|key_id| !keys.iter().any(|(named, _)| named == key_id))
+        if let Some(unexpected) =
+            present.iter().find(|key_id| !keys.iter().any(|(named, _)| named == *key_id))
         {
             return Err(JwsError::UnexpectedSigner { key_id: unexpected.clone() });
         }
         for (key_id, key) in keys {
-            self.verify_one(typ, key_id, key)?;
+            self.verify_one(key_id, key, typ)?;
         }
         if keys.is_empty() {
             return Err(JwsError::MissingSigner { key_id: "(any)".to_owned() });
         }
-        let payload = self.peek_unverified()?;
+        let payload = self.payload_bytes()?;
         if is_canonical_json(&payload) { Ok(payload) } else { Err(JwsError::NotCanonical) }
     }
 
@@ -109,7 +112,7 @@ impl MultiSigned {
     ///
     /// # Errors
     /// [`JwsError::MissingSigner`], [`JwsError::BadSignature`], or what is wrong with the form.
-    pub fn verify_one(&self, typ: &str, key_id: &str, key: &PublicKey) -> Result<(), JwsError> {
+    pub fn verify_one(&self, key_id: &str, key: &PublicKey, typ: &str) -> Result<(), JwsError> {
         let position = self.signers(typ)?.iter().position(|signer| signer == key_id);
         let Some(signature) = position.and_then(|position| self.signatures.get(position)) else {
             return Err(JwsError::MissingSigner { key_id: key_id.to_owned() });
@@ -118,21 +121,13 @@ impl MultiSigned {
         check_signature(key, key_id, message.as_bytes(), &decode("signature", &signature.signature)?)
     }
 
-    /// The payload's bytes without any proof: to show, or to learn which keys should have signed.
+    /// The payload's bytes, which prove nothing: to show, to learn which keys should have signed, or to digest.
     ///
     /// # Errors
     /// [`JwsError::Compact`] when the payload is not base64url or too long.
-    pub fn peek_unverified(&self) -> Result<Vec<u8>, JwsError> {
+    pub fn payload_bytes(&self) -> Result<Vec<u8>, JwsError> {
         self.check_limits()?;
         Ok(decode("payload", &self.payload)?)
-    }
-
-    /// The digest of the payload's bytes: the document's name, whoever has signed it so far.
-    ///
-    /// # Errors
-    /// As [`MultiSigned::peek_unverified`].
-    pub fn payload_digest(&self) -> Result<Sha256Digest, JwsError> {
-        Ok(Sha256Digest::of(&self.peek_unverified()?))
     }
 
     fn check_limits(&self) -> Result<(), JwsError> {

@@ -14,7 +14,8 @@ use crate::keys::PublicKey;
 
 const LABEL: &str = "sig1";
 const ALGORITHM: &str = "ed25519";
-const PARAMETERS: [&str; 6] = ["created", "expires", "nonce", "keyid", "alg", "tag"];
+/// All parameters, in the order we write them. Any order is read; this one is the only one the crate `httpsig` verifies.
+const PARAMETERS: [&str; 6] = ["created", "expires", "nonce", "alg", "keyid", "tag"];
 /// The longest signature field that is parsed, in bytes; the profile's own are about 350.
 const FIELD_BYTES_MAX: usize = 4096;
 
@@ -34,8 +35,8 @@ pub(super) fn sign(
         seconds(created)?,
         seconds(created + LIFETIME_SECONDS_MAX)?,
         fixed(&nonce),
-        key_id,
         fixed(ALGORITHM),
+        key_id,
         fixed(TAG),
     ];
     let mut input = component_list(components);
