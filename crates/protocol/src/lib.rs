@@ -4,18 +4,22 @@
 //! Wire types, identifiers, signatures, the treaty, receipts and the one public list of refusals. Nothing here does I/O
 //! or reads a clock: time and chance are arguments.
 
-pub mod ids;
-
 mod compact;
+pub mod class;
 pub mod digest;
+pub mod federation;
 pub mod holder_proof;
 pub mod http_signature;
 mod identity_token;
+pub mod ids;
+pub mod job;
 pub mod jws;
 pub mod keys;
 mod multi_signed;
 pub mod passport;
+pub mod refusal;
 pub mod subject;
+pub mod treaty;
 pub mod visa;
 mod visa_keys;
 mod visa_refused;

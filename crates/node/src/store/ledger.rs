@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The ledger of a project's credits and the receipts both members settle by: immutable transfers, two phases.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use sta_decide::ledger::Account;
+use sta_protocol::{
+    federation::{Receipt, StatementLine},
+    ids::{JobId, MemberId, ProjectId, TransferId},
+    jws::Signed,
+};
+
+use super::{
+    Doing, StoreError, Tx,
+    jobs::{from_json, json},
+};
+
+/// One immutable transfer.
+#[derive(Debug, Clone, Copy)]
+pub enum Transfer {
+    /// Sets credits aside.
+    Hold,
+    /// Pays from a hold; the rest of the hold is free again.
+    Post(TransferId),
+    /// Frees a hold.
+    Void(TransferId),
+}
+
+/// A project's account.
+pub fn account(connection: &Connection, project: &ProjectId) -> Result<Option<Account>, StoreError> {
+    connection
+        .prepare_cached("SELECT granted, pending, posted FROM projects WHERE id = ?1")
+        .and_then(|mut query| {
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok(Account { granted_micro: row.get(0)?, pending_micro: row.get(1)?, posted_micro: row.get(2)? })
+            };
+            query.query_row([project.as_str()], row).optional()
+        })
+        .doing("read an account")
+}
+
+/// Writes a transfer and the account after it, which the caller computed with `decide::ledger`.
+pub fn transfer(
+    tx: &Tx<'_>,
+    id: TransferId,
+    (job, project): (JobId, &ProjectId),
+    transfer: Transfer,
+    amount_micro: i64,
+    after: Account,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (kind, hold) = match transfer {
+        Transfer::Hold => ("hold", None),
+        Transfer::Post(hold) => ("post", Some(hold.to_string())),
+        Transfer::Void(hold) => ("void", Some(hold.to_string())),
+    };
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO transfers (id, job, project, kind, hold, amount, made_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .and_then(|mut insert| {
+            let ids = (id.to_string(), job.to_string(), project.as_str());
+            insert.execute(params![ids.0, ids.1, ids.2, kind, hold, amount_micro, now.as_millisecond()])
+        })
+        .doing("write a transfer")?;
+    tx.connection()
+        .prepare_cached("UPDATE projects SET pending = ?2, posted = ?3 WHERE id = ?1 AND granted = ?4")
+        .and_then(|mut update| {
+            update.execute(params![project.as_str(), after.pending_micro, after.posted_micro, after.granted_micro])
+        })
+        .doing("write an account")
+        .map(|_rows| ())
+}
+
+/// What a hold set aside, unless it was posted or voided already.
+pub fn open_hold(connection: &Connection, hold: TransferId) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT amount FROM transfers WHERE id = ?1 AND kind = 'hold' AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.hold = ?1)";
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_row([hold.to_string()], |row| row.get(0)).optional())
+        .doing("read a hold")
+}
+
+/// Keeps a receipt for the statements; a repeat changes nothing.
+pub fn keep_receipt(
+    tx: &Tx<'_>,
+    receipt: &Receipt,
+    signed: &Signed<Receipt>,
+    period: &str,
+    line: &StatementLine,
+) -> Result<(), StoreError> {
+    tx.connection()
+        .prepare_cached(
+            "INSERT OR IGNORE INTO receipts (id, job, home, host, period, line, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                receipt.receipt.to_string(),
+                receipt.job.to_string(),
+                receipt.home.as_str(),
+                receipt.host.as_str(),
+                period,
+                json(line),
+                signed.as_str(),
+            ])
+        })
+        .doing("keep a receipt")
+        .map(|_rows| ())
+}
+
+/// The lines of a period between two members, in the order of the receipts' ids.
+pub fn lines(
+    connection: &Connection,
+    period: &str,
+    [a, b]: [&MemberId; 2],
+) -> Result<Vec<StatementLine>, StoreError> {
+    let sql = "SELECT line FROM receipts WHERE period = ?1 AND ((home = ?2 AND host = ?3) OR (home = ?3 AND host = ?2)) ORDER BY id";
+    let texts: Vec<String> = connection
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_map(params![period, a.as_str(), b.as_str()], |row| row.get(0))?.collect())
+        .doing("read the receipts of a period")?;
+    texts.iter().map(|text| from_json(text)).collect()
+}

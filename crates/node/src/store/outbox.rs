@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Effects that are still to happen: written with the state that wants them, deleted with the state that knows their outcome.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sta_protocol::ids::{JobId, MemberId, SiteId};
+
+use super::{Doing, StoreError, Tx, audit::signed};
+
+/// The most characters of a failure that are kept.
+const ERROR_CHARS_MAX: usize = 400;
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Home: send the job's offer to the host.
+    Offer,
+    /// Home: take the job's offer back.
+    Withdraw,
+    /// Home: fetch the outputs that may come home.
+    Fetch,
+    /// Host: bring the inputs to the site.
+    Stage,
+    /// Host: hand the job to the engine.
+    Start,
+    /// Host: stop the job at the engine.
+    Stop,
+    /// Host: tell home that it runs.
+    Progress,
+    /// Host: send the receipt.
+    Receipt,
+}
+
+impl Effect {
+    const ALL: [Self; 8] = [
+        Self::Offer,
+        Self::Withdraw,
+        Self::Fetch,
+        Self::Stage,
+        Self::Start,
+        Self::Stop,
+        Self::Progress,
+        Self::Receipt,
+    ];
+
+    /// The word in the table and in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Offer => "offer",
+            Self::Withdraw => "withdraw",
+            Self::Fetch => "fetch",
+            Self::Stage => "stage",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Progress => "progress",
+            Self::Receipt => "receipt",
+        }
+    }
+}
+
+/// Who carries effects out one after the other: a peer that is away stops only its own lane.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Calls to one member.
+    Peer(MemberId),
+    /// Bringing files in, for one site.
+    Staging(SiteId),
+    /// Calls to one site's engine.
+    Engine(SiteId),
+}
+
+impl std::fmt::Display for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Peer(member) => write!(f, "peer/{member}"),
+            Self::Staging(site) => write!(f, "staging/{site}"),
+            Self::Engine(site) => write!(f, "engine/{site}"),
+        }
+    }
+}
+
+/// One effect that waits.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Row number, the order within a lane.
+    pub id: i64,
+    /// What to do.
+    pub effect: Effect,
+    /// For which job.
+    pub job: JobId,
+    /// The idempotency key, the same at every attempt.
+    pub key: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Not before this time, milliseconds since 1970.
+    pub due_at_ms: u64,
+}
+
+/// Puts an effect at the end of a lane.
+pub fn put(tx: &Tx<'_>, lane: &Lane, effect: Effect, job: JobId, key: &str, now_ms: u64) -> Result<(), StoreError> {
+    tx.connection()
+        .prepare_cached("INSERT INTO outbox (lane, kind, job, key, due_at) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut insert| {
+            insert.execute(params![lane.to_string(), effect.as_str(), job.to_string(), key, signed(now_ms)])
+        })
+        .doing("put an effect into the outbox")
+        .map(|_rows| ())
+}
+
+/// The effects of a lane that are due, oldest first: at most `limit`, at most one a job, so that a job's effects keep their order.
+pub fn due(connection: &Connection, lane: &Lane, now_ms: u64, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+    let sql = "SELECT MIN(id), kind, job, key, attempts, due_at FROM outbox WHERE lane = ?1 GROUP BY job HAVING due_at <= ?2 ORDER BY 1 LIMIT ?3";
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut query| {
+            query.query_map(params![lane.to_string(), signed(now_ms), limit], raw)?.collect::<Result<Vec<_>, _>>()
+        })
+        .doing("read the outbox")?
+        .into_iter()
+        .map(waiting)
+        .collect()
+}
+
+/// When the next effect of the lane falls due, milliseconds since 1970.
+pub fn next_due_ms(connection: &Connection, lane: &Lane) -> Result<Option<u64>, StoreError> {
+    connection
+        .prepare_cached("SELECT MIN(due_at) FROM outbox WHERE lane = ?1")
+        .and_then(|mut query| query.query_row([lane.to_string()], |row| row.get::<_, Option<i64>>(0)))
+        .doing("read the outbox")
+        .map(|due| due.map(i64::unsigned_abs))
+}
+
+/// How many effects wait, by lane.
+pub fn lengths(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
+    connection
+        .prepare_cached("SELECT lane, COUNT(*) FROM outbox GROUP BY lane ORDER BY lane")
+        .and_then(|mut query| {
+            query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
+        })
+        .doing("count the outbox")
+}
+
+/// Takes an effect out, in the transaction that records its outcome. False when it was gone already.
+pub fn done(tx: &Tx<'_>, id: i64) -> Result<bool, StoreError> {
+    tx.connection()
+        .prepare_cached("DELETE FROM outbox WHERE id = ?1")
+        .and_then(|mut delete| delete.execute([id]))
+        .doing("take an effect out of the outbox")
+        .map(|rows| rows == 1)
+}
+
+/// Takes out every waiting effect of a kind for a job.
+pub fn forget(tx: &Tx<'_>, job: JobId, effect: Effect) -> Result<(), StoreError> {
+    tx.connection()
+        .prepare_cached("DELETE FROM outbox WHERE job = ?1 AND kind = ?2")
+        .and_then(|mut delete| delete.execute(params![job.to_string(), effect.as_str()]))
+        .doing("forget effects")
+        .map(|_rows| ())
+}
+
+/// Notes a failed attempt and when to try again.
+pub fn failed(tx: &Tx<'_>, id: i64, due_at_ms: u64, error: &str) -> Result<(), StoreError> {
+    let error: String = error.chars().take(ERROR_CHARS_MAX).collect();
+    tx.connection()
+        .prepare_cached("UPDATE outbox SET attempts = attempts + 1, due_at = ?2, last_error = ?3 WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![id, signed(due_at_ms), error]))
+        .doing("note a failed attempt")
+        .map(|_rows| ())
+}
+
+/// What the last attempt for a job failed with, for `sta job`.
+pub fn last_error(connection: &Connection, job: JobId) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT kind || ': ' || last_error FROM outbox WHERE job = ?1 AND last_error IS NOT NULL ORDER BY id LIMIT 1";
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_row([job.to_string()], |row| row.get(0)).optional())
+        .doing("read the outbox")
+}
+
+type Raw = (i64, String, String, String, u32, i64);
+
+fn raw(row: &rusqlite::Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+}
+
+fn waiting((id, kind, job, key, attempts, due_at): Raw) -> Result<Waiting, StoreError> {
+    let effect = Effect::ALL.into_iter().find(|effect| effect.as_str() == kind);
+    let damaged = |problem: String| StoreError::Damaged { what: "waiting effect", problem };
+    Ok(Waiting {
+        id,
+        effect: effect.ok_or_else(|| damaged(format!("`{kind}` is no effect")))?,
+        job: job.parse().map_err(|error: sta_protocol::ids::IdError| damaged(error.to_string()))?,
+        key,
+        attempts,
+        due_at_ms: due_at.unsigned_abs(),
+    })
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The tables and the settings of the SQLite file, with the version that wrote it.
+
+use rusqlite::Connection;
+
+use super::{Doing, StoreError, writer::WriterMode};
+
+/// One step from a version of the file to the next; never changed after a release, only added to.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+
+/// Sets up the connection of the writer and brings the file to this version.
+pub(super) fn prepare(connection: &mut Connection, mode: WriterMode) -> Result<(), StoreError> {
+    let synchronous = match mode {
+        WriterMode::Durable => "FULL",
+        WriterMode::Simulated => "OFF",
+    };
+    connection
+        .execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;"
+        ))
+        .doing("set up its file")?;
+    connection.set_prepared_statement_cache_capacity(128);
+    let version: usize =
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).doing("read its version").map(
+            |version| usize::try_from(version).unwrap_or(usize::MAX),
+        )?;
+    if version > MIGRATIONS.len() {
+        let problem = format!("is {version}, this software knows up to {}: use the newer `sta`", MIGRATIONS.len());
+        return Err(StoreError::Damaged { what: "version number", problem });
+    }
+    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction().doing("begin a migration")?;
+        transaction.execute_batch(migration).doing("migrate")?;
+        transaction.pragma_update(None, "user_version", done + 1).doing("note its version")?;
+        transaction.commit().doing("keep a migration")?;
+    }
+    Ok(())
+}
