@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What runs jobs at a site: the trait every engine keeps, and the facts that cross it.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    path::{Component, Path, PathBuf},
+    pin::Pin,
+    process::ExitStatus,
+};
+
+use jiff::Timestamp;
+use sta_protocol::{digest::Sha256Digest, ids::JobId};
+
+pub mod local;
+
+/// What an engine's method returns: a boxed future, so that the trait is object safe.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
+
+/// Runs jobs at one site. Every method may be repeated after a crash or a lost answer without a second effect.
+pub trait Engine: Send + Sync + 'static {
+    /// Takes the job over. Looks for the id first: a job already known, in whatever state, is left as it is.
+    /// A job whose id was cancelled before is taken over as [`Exit::Cancelled`] and never runs.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] for a job that can never run here; otherwise the job may or may not have been
+    /// taken over, and the same call is to be made again.
+    fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()>;
+
+    /// Where the job stands now. An engine that finds a job half taken over carries on with it.
+    ///
+    /// # Errors
+    /// The job's record cannot be read.
+    fn observe(&self, id: JobId) -> Answer<'_, Observation>;
+
+    /// Asks for the job's end: a job not yet submitted or begun never begins, a running one is stopped with
+    /// a grace period, a finished one keeps its outcome. The end itself is seen through [`Engine::observe`].
+    ///
+    /// # Errors
+    /// The wish could not be made durable.
+    fn cancel(&self, id: JobId) -> Answer<'_, ()>;
+
+    /// Up to `length_max` bytes (never more than [`LOG_CHUNK_BYTES_MAX`]) of what the job wrote, from `offset` on.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`], or the log cannot be read.
+    fn logs(&self, id: JobId, stream: Stream, offset: u64, length_max: usize) -> Answer<'_, LogChunk>;
+
+    /// The file that holds the declared output `name` of the finished job, until [`Engine::wipe`].
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`], [`EngineError::NotFinished`], or [`EngineError::NoOutput`] when it was not produced or is wiped.
+    fn output_path<'a>(&'a self, id: JobId, name: &'a str) -> Answer<'a, PathBuf>;
+
+    /// Removes the working directory of a finished job with inputs and outputs; its record and logs stay.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`], [`EngineError::NotFinished`], or a file that cannot be removed.
+    fn wipe(&self, id: JobId) -> Answer<'_, ()>;
+
+    /// What the site has in all, used or not.
+    fn capacity(&self) -> Capacity;
+}
+
+/// The most one call of [`Engine::logs`] returns, in bytes.
+pub const LOG_CHUNK_BYTES_MAX: usize = 1 << 20;
+/// The most words a command may have, and the most inputs, outputs and environment variables a job may have.
+const ITEMS_MAX: usize = 4096;
+/// Names the engine sets itself, and names that change how the engine's own program would start.
+const ENVIRONMENT_RESERVED: [&str; 5] = ["HOME", "TMPDIR", "STA_JOB_ID", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+
+/// A job as an engine sees it: all that is needed to run it, and nothing about who asked or why it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineJob {
+    /// The job, the same for every engine and in every retry.
+    pub id: JobId,
+    /// Program and arguments; a program without `/` is looked for in the engine's path.
+    pub command: Vec<String>,
+    /// Files that stand read-only in the working directory when the job begins.
+    pub inputs: Vec<StagedInput>,
+    /// Files, relative to the working directory, that the job is to leave behind.
+    pub outputs: Vec<String>,
+    /// Processor cores it may keep busy at once.
+    pub cpu_cores: u32,
+    /// Memory of all its processes together, in bytes.
+    pub memory_bytes: u64,
+    /// Accelerators it needs.
+    pub gpus: u32,
+    /// How long it may run, in seconds.
+    pub time_limit_s: u32,
+    /// Whether it may use the network.
+    pub network: bool,
+    /// Environment variables beside the few that the engine sets.
+    pub environment: Vec<(String, String)>,
+}
+
+/// One input: where its content lies now, and its name in the working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedInput {
+    /// Relative path in the working directory, such as `data/digits.csv`.
+    pub name: String,
+    /// The file with the content, on this machine; it is copied, so that the job cannot change it.
+    pub path: PathBuf,
+}
+
+impl EngineJob {
+    /// Whether this job can run anywhere at all, and within `capacity`.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] with the first reason why not.
+    pub fn validate(&self, capacity: &Capacity) -> Result<(), EngineError> {
+        let invalid = |reason: String| Err(EngineError::Invalid { id: self.id, reason });
+        if self.command.first().is_none_or(String::is_empty) {
+            return invalid("the command is empty: give a program and its arguments".to_owned());
+        }
+        let counts = [self.command.len(), self.inputs.len(), self.outputs.len(), self.environment.len()];
+        if counts.iter().any(|count| *count > ITEMS_MAX) {
+            return invalid(format!("more than {ITEMS_MAX} arguments, inputs, outputs or variables"));
+        }
+        if self.command.iter().any(|word| word.contains('\0')) {
+            return invalid("an argument holds a zero byte".to_owned());
+        }
+        let names = self.inputs.iter().map(|input| &input.name).chain(&self.outputs);
+        if let Some(name) = names.clone().find(|name| !is_file_name(name)) {
+            return invalid(format!("`{name}` is not a plain path below the working directory"));
+        }
+        if let Some((name, _)) = self.environment.iter().find(|(name, value)| !is_variable(name, value)) {
+            return invalid(format!("the environment variable `{name}` is not allowed"));
+        }
+        if self.cpu_cores == 0 || self.memory_bytes == 0 || self.time_limit_s == 0 {
+            return invalid("cores, memory and time limit must each be at least 1".to_owned());
+        }
+        self.fits(capacity)
+    }
+
+    /// Whether the whole site would be large enough, were it empty.
+    fn fits(&self, capacity: &Capacity) -> Result<(), EngineError> {
+        let gpus = capacity.gpus.values().sum::<u32>();
+        let asked = [
+            ("cores", u64::from(self.cpu_cores), u64::from(capacity.cpu_cores)),
+            ("bytes of memory", self.memory_bytes, capacity.memory_bytes),
+            ("accelerators", u64::from(self.gpus), u64::from(gpus)),
+        ];
+        match asked.iter().find(|(_, wanted, there)| wanted > there) {
+            Some((what, wanted, there)) => Err(EngineError::Invalid {
+                id: self.id,
+                reason: format!(
+                    "it asks for {wanted} {what} and the site has {there}: ask for less or another site"
+                ),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether `name` is relative, stays below its directory, and is spelled in the one plain way.
+#[must_use]
+pub fn is_file_name(name: &str) -> bool {
+    let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    // Path::components forgives `a//b`, `a/.` and `a/`; one file must have one name.
+    let spelled_once = name.split('/').all(|part| !part.is_empty() && part != ".");
+    plain && spelled_once && name.len() <= 1024 && !name.contains(['\0', '\n'])
+}
+
+fn is_variable(name: &str, value: &str) -> bool {
+    let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    letters && starts && !value.contains('\0') && !ENVIRONMENT_RESERVED.contains(&name)
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// This engine never took over a job of that id.
+    Unknown,
+    /// Taken over, not begun.
+    Pending,
+    /// Begun.
+    Running {
+        /// When it began.
+        started_at: Timestamp,
+    },
+    /// Ended; the outcome never changes again.
+    Finished(Outcome),
+}
+
+/// How a job ended and what it used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub exit: Exit,
+    /// When it began; equal to `ended_at` for a job that never did.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What it used.
+    pub usage: Usage,
+    /// The limits that really held, such as `network-namespace`, `cgroup-v1:memory` or `time-limit`.
+    pub limits_enforced: Vec<String>,
+    /// The declared outputs that are there, in the order declared.
+    pub outputs: Vec<OutputFile>,
+    /// The declared outputs that are not there, or are not regular files below the working directory.
+    pub outputs_missing: Vec<String>,
+}
+
+/// Why a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// It ended by itself with this status; 126 and 127 are a command that cannot be run or found.
+    Code(i32),
+    /// A signal that the engine did not send ended it.
+    Signal(i32),
+    /// It reached its time limit.
+    TimeLimit,
+    /// It reached its memory limit.
+    MemoryLimit,
+    /// It was cancelled, before or after it began.
+    Cancelled,
+    /// The site failed the job, as the sentence says; not the job's fault, and it is not run again.
+    SiteFault(String),
+}
+
+/// What a job used, all its processes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Time from begin to end, in milliseconds of a clock that is never set back.
+    pub wall_ms: u64,
+    /// Processor time in user and kernel mode, in milliseconds.
+    pub cpu_ms: u64,
+    /// The most memory held at once, in bytes.
+    pub memory_peak_bytes: u64,
+}
+
+/// A file a job left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputFile {
+    /// Its declared name.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The SHA-256 of its content.
+    pub sha256: Sha256Digest,
+}
+
+/// One of the two streams a job writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogChunk {
+    /// The bytes, none when nothing new is there.
+    pub bytes: Vec<u8>,
+    /// The job is finished and nothing follows these bytes.
+    pub end: bool,
+}
+
+/// What a site has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// Processor cores.
+    pub cpu_cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Accelerators by type.
+    pub gpus: BTreeMap<String, u32>,
+}
+
+/// Why an engine could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The job can never run here.
+    #[error("job {id} cannot run: {reason}")]
+    Invalid {
+        /// The job.
+        id: JobId,
+        /// What is wrong with it, and how to mend it.
+        reason: String,
+    },
+    /// No job of that id was submitted here.
+    #[error("this engine has no job {id}: submit it first")]
+    Unknown {
+        /// The id asked for.
+        id: JobId,
+    },
+    /// Only a finished job has outputs and may be wiped.
+    #[error("job {id} is not finished: wait for its end, or cancel it")]
+    NotFinished {
+        /// The job.
+        id: JobId,
+    },
+    /// The job has no such output.
+    #[error("job {id} has no output `{name}`: it was not declared, not produced, or is wiped already")]
+    NoOutput {
+        /// The job.
+        id: JobId,
+        /// The name asked for.
+        name: String,
+    },
+    /// The program that is to supervise the job ended without doing so; the next call starts it again.
+    #[error("the supervisor of job {id} ended with {status}: {said}")]
+    Supervisor {
+        /// The job.
+        id: JobId,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it wrote to standard error.
+        said: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {doing} `{path}`")]
+    Io {
+        /// What was being done, as a verb.
+        doing: &'static str,
+        /// To which file or program.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A record on disk is not one of ours, or of a version newer than this program.
+    #[error("the record `{path}` cannot be understood: {reason}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_file_name;
+
+    #[test]
+    fn only_plain_relative_paths_name_a_file_of_a_job() {
+        for good in ["a", "a.csv", "data/x.csv", "..a", ".hidden"] {
+            assert!(is_file_name(good), "{good}");
+        }
+        for bad in ["", "/etc/passwd", "..", "a/../b", "./a", "a//b", "a/", "a/.", "a\0b", "a\nb"] {
+            assert!(!is_file_name(bad), "{bad:?}");
+        }
+    }
+}

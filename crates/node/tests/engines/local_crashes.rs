@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Crashes of the engine `local` at every point where something becomes durable: nothing is lost and nothing runs twice.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sta_node::engines::{EngineJob, Exit, Observation, local::LocalConfig, local::LocalEngine};
+
+use super::{
+    Engine, Site, code, finished, local::LocalSite, new_mark, processes_with, run, said, shell, stdout,
+};
+
+/// The process id in a job's `started.json`.
+fn supervisor_of(directory: &Path) -> Pid {
+    let text = fs::read_to_string(directory.join("started.json")).unwrap();
+    let started: serde_json::Value = serde_json::from_str(&text).unwrap();
+    Pid::from_raw(i32::try_from(started["supervisor_pid"].as_i64().unwrap()).unwrap())
+}
+
+/// An engine whose supervisors do nothing, so that a test has the state just after the submission.
+fn engine_that_starts_nothing(site: &LocalSite) -> LocalEngine {
+    LocalEngine::open(LocalConfig { supervisor: vec!["true".to_owned()], ..site.config() }).unwrap()
+}
+
+fn supervise(site: &LocalSite, job: &EngineJob) {
+    let status =
+        Command::new(env!("CARGO_BIN_EXE_sta")).arg("supervise").arg(site.job_directory(job)).status();
+    assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_killed_supervisor_is_a_site_fault_and_the_job_is_never_run_again() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let mark = new_mark();
+    let mut job = shell(&format!("setsid sleep {mark} & echo line; sleep {mark}"));
+    job.outputs = vec!["never".to_owned()];
+    engine.submit(&job).await.unwrap();
+    said(&*engine, job.id, "line").await;
+    let lost = supervisor_of(&site.job_directory(&job));
+    kill(lost, Signal::SIGKILL).unwrap();
+    let outcome = finished(&*engine, job.id).await;
+    let Exit::SiteFault(reason) = &outcome.exit else { panic!("{outcome:?}") };
+    assert!(reason.contains(&format!("process {lost}")), "{reason}");
+    assert_eq!(outcome.outputs_missing, ["never"]);
+    assert_eq!(processes_with(&mark), [0; 0]);
+    engine.submit(&job).await.unwrap();
+    assert_eq!(finished(&*site.open(), job.id).await, outcome);
+    assert_eq!(stdout(&*engine, job.id).await, "line\n", "it ran once");
+}
+
+#[tokio::test]
+async fn a_restart_of_the_machine_is_told_from_a_lost_supervisor() {
+    let site = LocalSite::new();
+    let engine = engine_that_starts_nothing(&site);
+    let job = shell("echo ran");
+    engine.submit(&job).await.unwrap();
+    let started =
+        r#"{"version":1,"started_at":"2026-01-01T00:00:00Z","supervisor_pid":1,"boot_id":"another"}"#;
+    fs::write(site.job_directory(&job).join("started.json"), started).unwrap();
+    let outcome = finished(&*site.open(), job.id).await;
+    assert_eq!(outcome.exit, Exit::SiteFault("the machine was restarted while the job ran".to_owned()));
+    assert_eq!(outcome.started_at, "2026-01-01T00:00:00Z".parse().unwrap());
+}
+
+#[tokio::test]
+async fn a_job_submitted_before_a_crash_begins_after_it() {
+    let site = LocalSite::new();
+    let job = shell("echo ran");
+    let engine = engine_that_starts_nothing(&site);
+    engine.submit(&job).await.unwrap();
+    assert_eq!(engine.observe(job.id).await.unwrap(), Observation::Pending);
+    assert_eq!(code(&finished(&*site.open(), job.id).await), 0);
+}
+
+#[tokio::test]
+async fn a_submission_interrupted_before_its_record_is_made_anew() {
+    let site = LocalSite::new();
+    let job = shell("ls");
+    let engine = site.open();
+    let work = site.job_directory(&job).join("work");
+    fs::create_dir_all(&work).unwrap();
+    fs::write(work.join("half-an-input"), "x").unwrap();
+    fs::write(site.job_directory(&job).join("spec.json.new"), "{\"vers").unwrap();
+    assert_eq!(engine.observe(job.id).await.unwrap(), Observation::Unknown);
+    assert_eq!(code(&run(&*engine, &job).await), 0);
+    assert_eq!(stdout(&*engine, job.id).await, "");
+}
+
+#[tokio::test]
+async fn of_many_supervisors_one_runs_the_job() {
+    let site = LocalSite::new();
+    let mut job = shell("echo line >> lines; sleep 0.5");
+    job.outputs = vec!["lines".to_owned()];
+    engine_that_starts_nothing(&site).submit(&job).await.unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| supervise(&site, &job));
+        }
+    });
+    let outcome = finished(&*site.open(), job.id).await;
+    assert_eq!((outcome.exit, outcome.outputs[0].bytes), (Exit::Code(0), 5));
+    supervise(&site, &job);
+    assert_eq!(finished(&*site.open(), job.id).await.outputs[0].bytes, 5);
+}
+
+#[tokio::test]
+async fn a_job_cancelled_between_submission_and_begin_never_runs() {
+    let site = LocalSite::new();
+    let job = shell("echo ran");
+    let engine = engine_that_starts_nothing(&site);
+    engine.submit(&job).await.unwrap();
+    engine.cancel(job.id).await.unwrap();
+    let engine = site.open();
+    assert_eq!(finished(&*engine, job.id).await.exit, Exit::Cancelled);
+    assert_eq!(stdout(&*engine, job.id).await, "");
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_an_error_and_not_a_new_run() {
+    let site = LocalSite::new();
+    let job = shell("echo ran");
+    let engine = site.open();
+    run(&*engine, &job).await;
+    let path = site.job_directory(&job).join("result.json");
+    let text = fs::read_to_string(&path).unwrap().replace("\"version\":1", "\"version\":2");
+    fs::write(&path, text).unwrap();
+    let error = engine.observe(job.id).await.unwrap_err().to_string();
+    assert!(error.contains("version 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_cannot_work_is_an_error_and_not_an_endless_wait() {
+    let site = LocalSite::new();
+    let job = shell("true");
+    engine_that_starts_nothing(&site).submit(&job).await.unwrap();
+    let script = "echo no such subcommand >&2; exit 2";
+    let supervisor = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
+    let engine = LocalEngine::open(LocalConfig { supervisor, ..site.config() }).unwrap();
+    for _ in 0..1_000 {
+        match engine.observe(job.id).await {
+            Ok(observation) => assert_eq!(observation, Observation::Pending),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("exit status: 2") && text.contains("no such subcommand"), "{text}");
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no error was seen");
+}
+
+#[tokio::test]
+async fn no_dead_process_is_left_to_the_node() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let job = shell("true");
+    run(&*engine, &job).await;
+    let directory = site.job_directory(&job);
+    let lost = supervisor_of(&directory);
+    for _ in 0..1_000 {
+        engine.observe(job.id).await.unwrap();
+        if fs::metadata(format!("/proc/{lost}")).is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("process {lost} is still there");
+}

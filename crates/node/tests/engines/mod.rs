@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The engine conformance suite: the rules every engine keeps, as functions over the trait, and one module per engine that runs them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime},
+};
+
+use sta_node::engines::{
+    Capacity, Engine, EngineJob, Exit, LOG_CHUNK_BYTES_MAX, Observation, Outcome, Stream,
+};
+use sta_protocol::ids::JobId;
+
+mod conformance;
+mod local;
+mod local_crashes;
+
+/// How long anything in the suite may take; the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An engine under test and the place it works in. Opening it again stands for a restart of the node.
+trait Site {
+    /// A new engine over the same place.
+    fn open(&self) -> Box<dyn Engine>;
+    /// How long a job asked to end may take before it is killed.
+    fn grace(&self) -> Duration;
+}
+
+/// Runs every conformance test over the site that `$site` makes.
+macro_rules! conforms {
+    ($site:expr; $($name:ident)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let site = $site;
+            $crate::engines::conformance::$name(&site).await;
+        }
+    )*};
+    ($site:expr) => {
+        $crate::engines::conforms! { $site;
+            a_job_runs_and_its_exit_code_and_streams_are_kept
+            a_code_is_told_apart_from_a_signal
+            a_command_that_is_not_there_ends_with_127_and_says_so
+            a_time_limit_ends_a_job_that_ignores_the_request
+            a_memory_limit_ends_a_job_that_takes_more
+            a_cancelled_job_ends_and_its_processes_with_it
+            a_job_cancelled_before_its_submission_never_runs
+            cancelling_a_finished_job_changes_nothing
+            a_second_submission_runs_nothing_twice
+            submissions_at_the_same_time_run_one_job
+            logs_are_read_while_the_job_runs
+            outputs_are_hashed_and_missing_ones_named
+            a_link_is_not_an_output
+            inputs_stand_under_their_names_and_cannot_be_written_through
+            nothing_of_the_nodes_environment_reaches_a_job
+            a_job_has_no_descriptors_beyond_the_three
+            the_network_is_there_only_for_those_who_ask
+            what_a_job_leaves_running_is_killed_at_its_end
+            a_new_engine_finds_running_jobs_and_their_end
+            a_wiped_job_keeps_its_record_and_logs_only
+            unknown_and_unfinished_jobs_are_told_apart
+            a_job_that_can_never_run_is_refused
+            usage_is_measured
+        }
+    };
+}
+use conforms;
+
+/// An id nobody used before.
+fn new_id() -> JobId {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let mut random = [0; 10];
+    random[..2].copy_from_slice(&std::process::id().to_be_bytes()[2..]);
+    random[2..].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    JobId::new(u64::try_from(now.as_millis()).unwrap(), random)
+}
+
+/// A number of seconds to sleep for, by which the process that does is known from all others on the machine.
+fn new_mark() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("4711{:07}{:03}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A small job that runs a shell script.
+fn shell(script: &str) -> EngineJob {
+    EngineJob {
+        id: new_id(),
+        command: ["sh", "-c", script].map(ToOwned::to_owned).to_vec(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        cpu_cores: 1,
+        memory_bytes: 256 << 20,
+        gpus: 0,
+        time_limit_s: 30,
+        network: false,
+        environment: Vec::new(),
+    }
+}
+
+/// What the suite's jobs fit into, on whatever machine.
+fn capacity() -> Capacity {
+    Capacity { cpu_cores: 64, memory_bytes: 1 << 40, gpus: [("a100".to_owned(), 2)].into() }
+}
+
+/// Looks until `seen` answers, or fails.
+async fn until<T>(engine: &dyn Engine, id: JobId, seen: impl Fn(&Observation) -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        let observation = engine.observe(id).await.unwrap();
+        if let Some(answer) = seen(&observation) {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited too long; the job is {observation:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn finished(engine: &dyn Engine, id: JobId) -> Outcome {
+    let outcome = |observation: &Observation| match observation {
+        Observation::Finished(outcome) => Some(outcome.clone()),
+        Observation::Unknown | Observation::Pending | Observation::Running { .. } => None,
+    };
+    until(engine, id, outcome).await
+}
+
+/// Submits a job and waits for its end.
+async fn run(engine: &dyn Engine, job: &EngineJob) -> Outcome {
+    engine.submit(job).await.unwrap();
+    finished(engine, job.id).await
+}
+
+/// A whole stream as text, as far as it is there.
+async fn text(engine: &dyn Engine, id: JobId, stream: Stream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = engine.logs(id, stream, bytes.len() as u64, LOG_CHUNK_BYTES_MAX).await.unwrap();
+        let nothing_new = chunk.bytes.is_empty();
+        bytes.extend(chunk.bytes);
+        if chunk.end || nothing_new {
+            return String::from_utf8(bytes).unwrap();
+        }
+    }
+}
+
+async fn stdout(engine: &dyn Engine, id: JobId) -> String {
+    text(engine, id, Stream::Stdout).await
+}
+
+/// Waits until the job has written `word`.
+async fn said(engine: &dyn Engine, id: JobId, word: &str) {
+    let begun = Instant::now();
+    while !stdout(engine, id).await.contains(word) {
+        assert!(begun.elapsed() < PATIENCE, "the job never said `{word}`");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The living processes whose command line holds `mark`.
+fn processes_with(mark: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let carries = |pid: &u32| {
+        let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&text).contains(mark)
+    };
+    pids.filter(carries).collect()
+}
+
+fn code(outcome: &Outcome) -> i32 {
+    match outcome.exit {
+        Exit::Code(code) => code,
+        ref other => panic!("expected an exit code, got {other:?}"),
+    }
+}
