@@ -93,7 +93,8 @@ async fn a_submission_interrupted_before_its_record_is_made_anew() {
 #[tokio::test]
 async fn of_many_supervisors_one_runs_the_job() {
     let site = LocalSite::new();
-    let mut job = shell("echo line >> lines; sleep 0.5");
+    // Longer than a supervisor waits for the lock: the others give up while the job runs.
+    let mut job = shell("echo line >> lines; sleep 1.5");
     job.outputs = vec!["lines".to_owned()];
     engine_that_starts_nothing(&site).submit(&job).await.unwrap();
     std::thread::scope(|scope| {
