@@ -244,10 +244,10 @@ pub(super) async fn a_new_engine_finds_running_jobs_and_their_end(site: &dyn Sit
     drop(engine);
     let engine = site.open();
     let seen = engine.observe(job.id).await.unwrap();
-    assert!(matches!(seen, Observation::Running { .. }), "{seen:?}");
+    let Observation::Running { started_at } = seen else { panic!("{seen:?}") };
     engine.submit(&job).await.unwrap();
     let outcome = finished(&*engine, job.id).await;
-    assert_eq!(outcome.exit, Exit::Code(5));
+    assert_eq!((outcome.exit, outcome.started_at), (Exit::Code(5), started_at));
     assert_eq!(outcome.outputs[0].bytes, 5, "it ran once");
 }
 

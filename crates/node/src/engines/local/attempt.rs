@@ -37,10 +37,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SETUP_MAX: Duration = Duration::from_secs(30);
 
 /// Runs the job to its end, whatever that is; afterwards no process of it is left.
-pub(super) fn run(directory: &JobDirectory, spec: &SpecRecord, accelerators: &Accelerators) -> Outcome {
+pub(super) fn run(
+    directory: &JobDirectory,
+    spec: &SpecRecord,
+    accelerators: &Accelerators,
+    started_at: Timestamp,
+) -> Outcome {
     let limits = Limits { cpu_cores: spec.cpu_cores, memory_bytes: spec.memory_bytes };
     let mut groups = JobGroups::create(spec.id, limits);
-    let started_at = Timestamp::now();
     let clock = Instant::now();
     let (ending, limits_enforced) = match start(directory, spec, accelerators, &mut groups) {
         Ok(running) => watch(directory, spec, &groups, running),

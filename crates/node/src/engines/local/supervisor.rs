@@ -102,12 +102,13 @@ fn begin(directory: &JobDirectory, spec: &SpecRecord) -> Result<Outcome, EngineE
         return Ok(never_begun(spec, if cancelled() { Exit::Cancelled } else { taken() }));
     };
     // From here on the job may have begun. Were this written after, a crash between the two would run it twice.
+    let started_at = Timestamp::now();
     directory.write_started(StartedRecord {
-        started_at: Timestamp::now(),
+        started_at,
         supervisor_pid: std::process::id(),
         boot_id: boot_id(),
     })?;
-    Ok(attempt::run(directory, spec, &accelerators))
+    Ok(attempt::run(directory, spec, &accelerators, started_at))
 }
 
 /// Ends a job whose supervisor was lost, so that nothing of it is left when its end is recorded.
