@@ -210,6 +210,12 @@ fn the_signature_base_is_that_of_rfc_9421_in_whatever_order_the_parameters_stand
 }
 
 #[test]
+fn a_parameter_that_the_profile_does_not_know_is_refused_even_when_signed() {
+    let refused = hand_signed(&(parameters(NOW, NOW + 60) + ";context=\"test\""), |_| ()).unwrap_err();
+    assert!(matches!(refused, SignatureRefused::WrongParameter { parameter, .. } if parameter == "context"));
+}
+
+#[test]
 fn a_signature_holds_for_one_to_sixty_seconds() {
     for (expires, seconds) in [(NOW + 61, 61), (NOW, 0), (NOW - 1, -1)] {
         let refused = hand_signed(&parameters(NOW, expires), |_| ()).unwrap_err();

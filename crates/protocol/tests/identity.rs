@@ -180,6 +180,8 @@ fn a_passport_holds_visas_of_several_issuers_and_ends_with_the_first_of_them() {
         [DE_ISSUER, CA_ISSUER]
     );
     assert_eq!(verified.expires_at(), at(NOW + 6 * 3600));
+    let verified = verify_passport(&passport(vec![role(), grant()]), trusted, now(), SKEW).unwrap();
+    assert_eq!(verified.expires_at(), at(NOW + 6 * 3600));
     assert_eq!(
         verify_passport(&passport(vec![]), trusted, now(), SKEW).unwrap().expires_at(),
         at(NOW + 8 * 3600)
