@@ -24,7 +24,6 @@ mod pack;
 mod rules;
 
 pub use context::{Fact, FactSheet};
-use rules::Asked;
 pub use rules::{PackError, Rule, Rules, RulesError, SHIPPED_PACKS, SHIPPED_SCHEMA};
 
 /// What the rules are asked about.
@@ -153,12 +152,22 @@ pub fn authorize_release(rules: &Rules, facts: &ReleaseFacts) -> Verdict<Release
 #[must_use]
 pub fn evaluate(rules: &Rules, action: Action, sheet: &FactSheet, by: &MemberId) -> Verdict<Vec<String>> {
     let asked = rules.asked(action);
-    let request = match request(asked, sheet) {
+    let context = match sheet.to_context() {
+        Ok(context) => context,
+        Err(error) => return refused_for_error(by, "context", error.to_string()),
+    };
+    // Every fact is in the context; principal and resource only say which things are meant.
+    let (principal, resource) = (asked.principal.clone(), asked.resource.clone());
+    let request = match Request::new(principal, asked.action.clone(), resource, context.clone(), None) {
         Ok(request) => request,
-        Err(problem) => return refused_for_error(by, "context", problem),
+        Err(error) => return refused_for_error(by, "request", error.to_string()),
     };
     let response = Authorizer::new().is_authorized(&request, &asked.policies, &Entities::empty());
-    verdict_of(rules, &response, sheet, by)
+    match (verdict_of(rules, &response, sheet, by), context.validate(rules.schema(), &asked.action)) {
+        // Guards compare words, and a fact of another type equals none of them: such a sheet gets no permit either.
+        (Verdict::Granted(_), Err(error)) => refused_for_error(by, "schema", error.to_string()),
+        (verdict, Ok(()) | Err(_)) => verdict,
+    }
 }
 
 fn verdict_of(rules: &Rules, response: &Response, sheet: &FactSheet, by: &MemberId) -> Verdict<Vec<String>> {
@@ -203,13 +212,6 @@ fn refusal(rule: &Rule, sheet: &FactSheet, by: &MemberId) -> Refusal {
 fn refused_for_error<T>(by: &MemberId, rule: &str, problem: String) -> Verdict<T> {
     let facts = [("rule", rule.to_owned()), ("problem", problem)];
     Verdict::Refused(Refusals::one(Refusal::new(RefusalCode::RulesFailed, by, facts)))
-}
-
-/// The request to Cedar. Every fact is in the context; principal and resource only say which things are meant.
-fn request(asked: &Asked, sheet: &FactSheet) -> Result<Request, String> {
-    let context = sheet.to_context().map_err(|error| error.to_string())?;
-    let (principal, resource) = (asked.principal.clone(), asked.resource.clone());
-    Request::new(principal, asked.action.clone(), resource, context, None).map_err(|error| error.to_string())
 }
 
 /// Granted only when every verdict is; the reasons of all that are not.

@@ -1,1 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+//! The tests of the decisions, one binary: cases as data, laws as properties, and the matrix of verdicts as a snapshot.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test a panic is the message; Clippy's own exemption leaves out the functions that tests share"
+)]
+
+mod admit;
+mod authorize;
+mod example;
+mod ledger;
+mod missing_facts;
+mod packs;
+mod place;
+mod rules;
+mod settle;

@@ -107,7 +107,7 @@ fn statements(text: &str) -> Vec<(usize, &str)> {
             line += 1;
             in_comment = false;
         }
-        let opens_comment = !in_string && text[offset..].starts_with("//");
+        let opens_comment = !in_string && text.as_bytes()[offset..].starts_with(b"//");
         in_comment |= opens_comment;
         if in_comment || (begin.is_none() && byte.is_ascii_whitespace()) {
             continue;

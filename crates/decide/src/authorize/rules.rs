@@ -161,8 +161,7 @@ impl Rules {
     }
 
     /// The schema they were checked against.
-    #[must_use]
-    pub fn schema(&self) -> &Schema {
+    pub(crate) fn schema(&self) -> &Schema {
         &self.schema
     }
 

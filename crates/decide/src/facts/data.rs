@@ -65,16 +65,16 @@ impl Place<'_> {
             purpose_allowed: record.purposes.is_empty()
                 || record.purposes.iter().any(|allowed| allowed == purpose),
             granted,
-            ..self.from_origin(record.class, Some(&record.origin))
+            ..self.at_site(record.class, Some(&record.origin))
         }
     }
 
     /// Files that the researcher brings are protected by the home member's law.
     fn brought(&self, class: Class) -> DataFacts {
-        self.from_origin(class, self.treaty.member(self.home).map(|member| &member.jurisdiction))
+        self.at_site(class, self.treaty.member(self.home).map(|member| &member.jurisdiction))
     }
 
-    fn from_origin(&self, class: Class, origin: Option<&Jurisdiction>) -> DataFacts {
+    fn at_site(&self, class: Class, origin: Option<&Jurisdiction>) -> DataFacts {
         let site = &self.site.jurisdiction;
         let host = self.treaty.member(&self.site.member).map(|member| &member.jurisdiction);
         let in_origin = |place: Option<&Jurisdiction>| {
@@ -102,7 +102,7 @@ impl Place<'_> {
             ground.classes.contains(&class)
                 && ground.operator_forms.contains(&self.site.operator.form)
                 && self.now < ground.valid_until
-                && self.treaty.lies_in(origin, &ground.from)
+                && is_free_within(self.treaty, origin, &ground.from)
                 && self.treaty.lies_in(&self.site.jurisdiction, &ground.to)
         })
     }
@@ -119,13 +119,18 @@ pub(super) fn lies_in_any(treaty: &Treaty, place: &Jurisdiction, areas: &[Jurisd
 }
 
 /// Whether data may move from `origin` to `place` without a transfer: the same jurisdiction, a part of it, or one group.
+pub(super) fn is_one_area(treaty: &Treaty, origin: &Jurisdiction, place: &Jurisdiction) -> bool {
+    let groups =
+        treaty.jurisdictions.iter().filter(|terms| terms.id == *origin).flat_map(|terms| &terms.groups);
+    let shared = |group: &Jurisdiction| is_free_within(treaty, origin, group) && treaty.lies_in(place, group);
+    treaty.lies_in(place, origin) || groups.into_iter().any(shared)
+}
+
+/// Whether the law of `area` on personal data is that of `origin` too: the same jurisdiction, or a group it belongs to.
 ///
 /// A group that is itself a jurisdiction of the treaty counts for residency only: its parts have privacy law of their own
 /// (Québec: Act respecting the protection of personal information in the private sector, s. 17).
-pub(super) fn is_one_area(treaty: &Treaty, origin: &Jurisdiction, place: &Jurisdiction) -> bool {
-    let is_jurisdiction = |group: &Jurisdiction| treaty.jurisdictions.iter().any(|terms| terms.id == *group);
-    let groups =
-        treaty.jurisdictions.iter().filter(|terms| terms.id == *origin).flat_map(|terms| &terms.groups);
-    let shared = |group: &Jurisdiction| !is_jurisdiction(group) && treaty.lies_in(place, group);
-    treaty.lies_in(place, origin) || groups.into_iter().any(shared)
+fn is_free_within(treaty: &Treaty, origin: &Jurisdiction, area: &Jurisdiction) -> bool {
+    let is_jurisdiction = treaty.jurisdictions.iter().any(|terms| terms.id == *area);
+    origin == area || (!is_jurisdiction && treaty.lies_in(origin, area))
 }

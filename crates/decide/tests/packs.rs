@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The shipped packs: every case beside them holds, every guard is tested both ways, and the matrix people review is current.
+
+use std::fmt::Write as _;
+
+use sta_decide::{
+    authorize::{FactSheet, Rules},
+    cases::{self, CaseResult},
+};
+
+use crate::example::rules;
+
+const FILES: [(&str, &str); 2] = [
+    ("sovereignty", include_str!("../../../policies/sovereignty.cases.toml")),
+    ("data-transfer", include_str!("../../../policies/data-transfer.cases.toml")),
+];
+
+pub(crate) fn all_results(rules: &Rules) -> Vec<CaseResult> {
+    FILES.iter().flat_map(|(name, text)| check(rules, name, text)).collect()
+}
+
+/// Runs one file of cases and says which of them failed.
+fn check(rules: &Rules, name: &str, text: &str) -> Vec<CaseResult> {
+    let results = cases::run(rules, text).unwrap_or_else(|error| panic!("{name}.cases.toml: {error}"));
+    let failed = results.iter().filter(|result| !result.passed);
+    let lines: Vec<String> = failed
+        .map(|result| format!("{}: wants {}, got {}", result.name, result.expected, result.got))
+        .collect();
+    assert!(lines.is_empty(), "{name}.cases.toml:\n{}", lines.join("\n"));
+    results
+}
+
+#[test]
+fn every_case_beside_the_packs_holds() {
+    assert!(all_results(rules()).len() > 60);
+}
+
+#[test]
+fn every_guard_has_a_case_it_refuses_and_a_granted_one_about_it() {
+    let rules = rules();
+    let mut results = all_results(rules);
+    assert_eq!(cases::untested(rules, &results), Vec::<String>::new());
+    results.retain(|result| result.about != "SOV-003");
+    assert_eq!(cases::untested(rules, &results), ["SOV-003"]);
+}
+
+#[test]
+fn the_matrix_of_decisions_is_the_one_that_was_reviewed() {
+    let rules = rules();
+    let mut matrix = String::new();
+    for result in all_results(rules) {
+        writeln!(matrix, "{} {} | {}", result.about, result.action.as_str(), result.name).unwrap();
+        writeln!(matrix, "    {}", result.got).unwrap();
+        for refusal in &result.refusals {
+            writeln!(matrix, "    {}: {}", refusal.rule, refusal.fact_line()).unwrap();
+        }
+    }
+    insta::with_settings!({ snapshot_path => "../../../policies", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("decisions", matrix);
+    });
+}
+
+#[test]
+fn a_case_that_names_no_such_fact_or_has_a_wrong_type_does_not_run() {
+    let rules = rules();
+    let file = |change: &str| FILES[0].1.replace("set = { \"treaty.in_force\" = false }", change);
+    for change in [
+        "set = { \"treaty.in_forc\" = false }",
+        "set = { \"treaty.in_force\" = \"no\" }",
+        "set = { \"treaty.in_force\" = 1 }",
+    ] {
+        let error = cases::run(rules, &file(change)).unwrap_err().to_string();
+        assert!(error.contains("nothing runs under a treaty that is over"), "{change}: {error}");
+    }
+}
+
+#[test]
+fn the_example_treaty_names_the_shipped_packs_by_their_digests() {
+    let listed: Vec<(String, _)> =
+        crate::example::treaty().policies.into_iter().map(|pack| (pack.name, pack.sha256)).collect();
+    assert_eq!(listed, rules().packs());
+}
+
+#[test]
+fn a_sheet_gives_back_what_was_set_and_nothing_after_it_was_removed() {
+    let mut sheet = FactSheet::default();
+    assert!(sheet.set("data.class", sta_decide::authorize::Fact::Text("open".to_owned())));
+    assert!(!sheet.set("data", sta_decide::authorize::Fact::Flag(true)));
+    assert_eq!(sheet.paths().collect::<Vec<_>>(), ["data.class"]);
+    assert!(sheet.remove("data.class") && !sheet.remove("data.class"));
+    assert_eq!(sheet.get("data.class"), None);
+}
