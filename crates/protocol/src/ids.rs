@@ -13,7 +13,9 @@ pub enum IdError {
     #[error("`{0}` is not a UUID of version 7 (RFC 9562), such as 0192f0c1-7e5b-7a10-8c3e-2f1f6f0a9b11")]
     NotUuidV7(String),
     /// Not a short name.
-    #[error("`{0}` is not a name: use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit")]
+    #[error(
+        "`{0}` is not a name: use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit"
+    )]
     NotAName(String),
     /// Not a member's thing, `member/name`.
     #[error("`{0}` is not of the form `member/name`, such as `de/hospital`")]
@@ -151,8 +153,10 @@ names! {
 
 /// Whether `text` is 1 to 64 of `a-z 0-9 - _ .` and begins with a letter or digit.
 fn is_name(text: &str) -> bool {
-    let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
+    let starts_well =
+        text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let letters =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
     starts_well && text.len() <= 64 && text.bytes().all(letters)
 }
 
@@ -181,7 +185,9 @@ impl FromStr for DatasetId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         match text.split_once('/') {
-            Some((member, name)) if is_name(name) => Ok(Self { member: member.parse()?, name: name.to_owned() }),
+            Some((member, name)) if is_name(name) => {
+                Ok(Self { member: member.parse()?, name: name.to_owned() })
+            }
             Some(_) | None => Err(IdError::NotScoped(text.to_owned())),
         }
     }

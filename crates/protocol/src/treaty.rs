@@ -289,7 +289,7 @@ impl Treaty {
     /// The member and key behind a key id (RFC 7638 thumbprint) of a signed document or request.
     #[must_use]
     pub fn signing_key(&self, key_id: &str) -> Option<(&Member, PublicKey)> {
-        self.members.iter().find(|m| m.keys.signing.key_id() == key_id).map(|m| (m, m.keys.signing.clone()))
+        self.members.iter().find(|m| m.keys.signing.key_id() == key_id).map(|m| (m, m.keys.signing))
     }
 
     /// Whether it binds at `now`.
@@ -373,7 +373,7 @@ impl SignedTreaty {
     /// The payload is not a treaty.
     pub fn unsigned_members(&self) -> Result<Vec<MemberId>, TreatyError> {
         let treaty = self.peek_unverified()?;
-        let signed = |key: &PublicKey| self.0.verify_all(&[(key.key_id(), key.clone())], TREATY_TYP).is_ok();
+        let signed = |key: &PublicKey| self.0.verify_one(&key.key_id(), key, TREATY_TYP).is_ok();
         Ok(treaty.members.iter().filter(|m| !signed(&m.keys.signing)).map(|m| m.id.clone()).collect())
     }
 
@@ -383,7 +383,7 @@ impl SignedTreaty {
     /// The first signature that is missing or wrong.
     pub fn verify(&self) -> Result<VerifiedTreaty, TreatyError> {
         let treaty = self.peek_unverified()?;
-        let keys: Vec<_> = treaty.members.iter().map(|m| (m.keys.signing.key_id(), m.keys.signing.clone())).collect();
+        let keys: Vec<_> = treaty.members.iter().map(|m| (m.keys.signing.key_id(), m.keys.signing)).collect();
         self.0.verify_all(&keys, TREATY_TYP)?;
         Ok(VerifiedTreaty { digest: Sha256Digest::of(&self.0.payload_bytes()?), treaty })
     }

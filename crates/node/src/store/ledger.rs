@@ -31,12 +31,12 @@ pub fn account(connection: &Connection, project: &ProjectId) -> Result<Option<Ac
     connection
         .prepare_cached("SELECT granted, pending, posted FROM projects WHERE id = ?1")
         .and_then(|mut query| {
-            let row = |row: &rusqlite::Row<'_>| {
-                Ok(Account { granted_micro: row.get(0)?, pending_micro: row.get(1)?, posted_micro: row.get(2)? })
-            };
-            query.query_row([project.as_str()], row).optional()
+            query.query_row([project.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
         })
-        .doing("read an account")
+        .doing("read an account")?
+        .map(|(granted, pending, posted)| Account::restore(granted, pending, posted))
+        .transpose()
+        .map_err(|error| StoreError::Damaged { what: "account", problem: error.to_string() })
 }
 
 /// Writes a transfer and the account after it, which the caller computed with `decide::ledger`.
@@ -66,7 +66,7 @@ pub fn transfer(
     tx.connection()
         .prepare_cached("UPDATE projects SET pending = ?2, posted = ?3 WHERE id = ?1 AND granted = ?4")
         .and_then(|mut update| {
-            update.execute(params![project.as_str(), after.pending_micro, after.posted_micro, after.granted_micro])
+            update.execute(params![project.as_str(), after.pending(), after.posted(), after.granted()])
         })
         .doing("write an account")
         .map(|_rows| ())

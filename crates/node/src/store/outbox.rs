@@ -24,6 +24,8 @@ pub enum Effect {
     Start,
     /// Host: stop the job at the engine.
     Stop,
+    /// Host: remove the working directory of a finished job.
+    Wipe,
     /// Host: tell home that it runs.
     Progress,
     /// Host: send the receipt.
@@ -31,13 +33,14 @@ pub enum Effect {
 }
 
 impl Effect {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Offer,
         Self::Withdraw,
         Self::Fetch,
         Self::Stage,
         Self::Start,
         Self::Stop,
+        Self::Wipe,
         Self::Progress,
         Self::Receipt,
     ];
@@ -52,6 +55,7 @@ impl Effect {
             Self::Stage => "stage",
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Wipe => "wipe",
             Self::Progress => "progress",
             Self::Receipt => "receipt",
         }

@@ -31,7 +31,8 @@ pub(super) fn prepare(connection: &mut Connection, mode: WriterMode) -> Result<(
     for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let transaction = connection.transaction().doing("begin a migration")?;
         transaction.execute_batch(migration).doing("migrate")?;
-        transaction.pragma_update(None, "user_version", done + 1).doing("note its version")?;
+        let reached = i64::try_from(done + 1).unwrap_or(i64::MAX);
+        transaction.pragma_update(None, "user_version", reached).doing("note its version")?;
         transaction.commit().doing("keep a migration")?;
     }
     Ok(())

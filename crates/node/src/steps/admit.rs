@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Admit: the host decides again for itself. The home node's permit is information, never authority.
+
+use jiff::Timestamp;
+use sta_decide::{
+    admit::{Admitted, SiteLoad, admit, demand_of},
+    authorize::{Permit, authorize},
+    facts::{RunFacts, RunInputs},
+    settle::price_micro_max,
+    verdict::Refusals,
+};
+use sta_protocol::{
+    digest::Sha256Digest,
+    federation::{Admission, DatasetRecord, Offer, OfferAnswer, VERSION},
+    ids::{AdmissionId, MemberId},
+    jws::{Signed, Verified},
+    refusal::{Refusal, RefusalCode},
+    treaty::{Resources, Site},
+};
+
+use super::{
+    StepError,
+    identity::{self, Shown},
+    registry::verify_record,
+};
+use crate::{
+    node::Node,
+    store::{
+        StoreError, Tx,
+        audit::PendingEntry,
+        hosted::{self, HostState, HostedJob},
+        outbox::{self, Effect, Lane},
+    },
+};
+
+/// Answers an offer. The same offer always gets the same answer, also after a crash.
+///
+/// # Errors
+/// The store failed: the offer has no answer yet.
+pub async fn admit_offer(node: &Node, from: &MemberId, signed: Signed<Offer>) -> Result<OfferAnswer, StepError> {
+    let offer = match read_offer(node, from, &signed) {
+        Ok(offer) => offer,
+        Err(refusals) => return Ok(OfferAnswer::Refused(refusals.into_vec())),
+    };
+    if let Some(answer) = earlier_answer(node, &offer, &signed)? {
+        return Ok(answer);
+    }
+    let permit = match decide(node, &offer)? {
+        Ok(permit) => permit,
+        Err(refusals) => return record_refusal(node, &offer, refusals).await,
+    };
+    record(node, offer, signed, permit).await
+}
+
+/// The offer, if its home signed it and it is for this node.
+fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Verified<Offer>, Refusals> {
+    let key = |key_id: &str| node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key);
+    let no = |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
+    let offer = signed.verify(key).map_err(|error| no(RefusalCode::DocumentWrong, "problem", error.to_string()))?;
+    if offer.version != VERSION {
+        return Err(no(RefusalCode::DocumentWrong, "offer.version", offer.version.to_string()));
+    }
+    if offer.home != *from || offer.host != *node.member() || node.own_site(&offer.site).is_none() {
+        return Err(no(RefusalCode::OfferNotForUs, "site.id", offer.site.to_string()));
+    }
+    if offer.treaty != node.treaty_digest() {
+        return Err(no(RefusalCode::TreatyDiffers, "treaty", offer.treaty.to_string()));
+    }
+    offer.spec.validate().map_err(|error| no(RefusalCode::DocumentWrong, error.field, error.problem))?;
+    Ok(offer)
+}
+
+fn earlier_answer(node: &Node, offer: &Offer, signed: &Signed<Offer>) -> Result<Option<OfferAnswer>, StepError> {
+    node.store.read(|connection| answer_known(connection, node.member(), offer, signed)).map_err(StepError::from)
+}
+
+/// What this node said to the offer before, if it did.
+fn answer_known(
+    connection: &rusqlite::Connection,
+    member: &MemberId,
+    offer: &Offer,
+    signed: &Signed<Offer>,
+) -> Result<Option<OfferAnswer>, StoreError> {
+    let refused = |code, fact: (&str, String)| OfferAnswer::Refused(vec![Refusal::new(code, member, [fact])]);
+    if let Some(refusals) = hosted::refusals_of(connection, offer.offer)? {
+        return Ok(Some(OfferAnswer::Refused(refusals)));
+    }
+    if hosted::is_withdrawn(connection, offer.offer)? {
+        return Ok(Some(refused(RefusalCode::OfferWithdrawn, ("offer", offer.offer.to_string()))));
+    }
+    Ok(hosted::find(connection, offer.job)?.map(|job| {
+        if job.offer.digest() == signed.digest() {
+            OfferAnswer::Admitted(job.admission)
+        } else {
+            // One job has one admission at a host; anything else could run it twice.
+            refused(RefusalCode::Conflict, ("job", offer.job.to_string()))
+        }
+    }))
+}
+
+/// The host's own decision, by its own rules and its own reading of the facts.
+fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepError> {
+    let now = node.outside.now();
+    let no = |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
+    if now >= offer.expires_at {
+        return Ok(Err(no(RefusalCode::OfferExpired, "offer.expires_at", offer.expires_at.to_string())));
+    }
+    if offer.spec.image != "host" {
+        return Ok(Err(no(RefusalCode::ImageUnknown, "image", offer.spec.image.clone())));
+    }
+    let Some((site, _)) = node.own_site(&offer.site) else {
+        return Ok(Err(no(RefusalCode::OfferNotForUs, "site.id", offer.site.to_string())));
+    };
+    if offer.price_micro_max != price_micro_max(&site.tariff, &offer.spec) {
+        return Ok(Err(no(RefusalCode::OfferPriceDiffers, "offer.price_micro_max", offer.price_micro_max.to_string())));
+    }
+    let records = match records(node, offer) {
+        Ok(records) => records,
+        Err(refusals) => return Ok(Err(refusals)),
+    };
+    permit(node, offer, site, &records, now)
+}
+
+fn permit(
+    node: &Node,
+    offer: &Offer,
+    site: &Site,
+    records: &[DatasetRecord],
+    now: Timestamp,
+) -> Result<Result<Permit, Refusals>, StepError> {
+    let no = |error: sta_protocol::digest::DigestError| {
+        StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", error.to_string())])
+    };
+    let shown = Shown {
+        passport: &offer.passport,
+        holder_proof: &offer.holder_proof,
+        job: offer.job,
+        spec: Sha256Digest::of_json(&offer.spec).map_err(no)?,
+        home: &offer.home,
+        researcher: &offer.researcher,
+    };
+    let proven = match identity::verify(&node.treaty, node.member(), &shown, now) {
+        Ok(proven) => proven,
+        Err(refusals) => return Ok(Err(refusals)),
+    };
+    let inputs = RunInputs {
+        treaty: &node.treaty,
+        now,
+        by: node.member(),
+        home: &offer.home,
+        site: &site.id,
+        spec: &offer.spec,
+        researcher: &offer.researcher,
+        records,
+        visas: &proven.visas,
+        // Whether a project exists and can pay is its home's to say; home's signature makes it answer for it.
+        project_active: true,
+        allocation_reserved: offer.allocation_reserved,
+        witness_behind: crate::peers::witness::is_behind(node, &offer.home)?,
+    };
+    let facts = match RunFacts::assemble(&inputs).into_result() {
+        Ok(facts) => facts,
+        Err(refusals) => return Ok(Err(refusals)),
+    };
+    Ok(authorize(&node.rules, &facts).into_result())
+}
+
+/// The dataset records the offer goes by: each signed by the dataset's own member, and not older than the one known here.
+fn records(node: &Node, offer: &Offer) -> Result<Vec<DatasetRecord>, Refusals> {
+    let unknown = |problem: String| {
+        Refusals::one(Refusal::new(RefusalCode::DatasetUnknown, node.member(), [("problem", problem)]))
+    };
+    let mut records = Vec::new();
+    for signed in &offer.datasets {
+        let record = verify_record(node, signed).map_err(|problem| unknown(problem))?;
+        let known = node.store.read(|connection| crate::store::registry::dataset(connection, &record.id));
+        // A dataset's own member, and whoever has a newer record, goes by the newer one: it may be stricter.
+        let newer = known.ok().flatten().and_then(|known| verify_record(node, &known).ok());
+        records.push(newer.filter(|newer| newer.recorded_at > record.recorded_at).unwrap_or(record));
+    }
+    Ok(records)
+}
+
+async fn record_refusal(node: &Node, offer: &Offer, refusals: Refusals) -> Result<OfferAnswer, StepError> {
+    let refusals = refusals.into_vec();
+    for refusal in &refusals {
+        node.metrics.refused(&refusal.rule);
+    }
+    let (id, job, home, now, kept) = (offer.offer, offer.job, offer.home.clone(), node.outside.now(), refusals.clone());
+    let answer = node.store.write(move |tx| {
+        hosted::refuse_offer(tx, id, &kept, now)?;
+        tx.audit(PendingEntry {
+            kind: "offer.refused",
+            subject: job.to_string(),
+            payload: serde_json::json!({"offer": id, "home": home, "refusals": kept}),
+            at: now,
+        });
+        Ok(OfferAnswer::Refused(kept))
+    });
+    Ok(answer.await?)
+}
+
+/// Capacity is decided within the transaction that takes it, so that no two offers are given the same room.
+async fn record(
+    node: &Node,
+    offer: Verified<Offer>,
+    signed: Signed<Offer>,
+    permit: Permit,
+) -> Result<OfferAnswer, StepError> {
+    let Some((site, settings)) = node.own_site(&offer.site) else {
+        return Err(StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", offer.site.to_string())]));
+    };
+    let admission = admission(node, &offer, &signed, &permit);
+    let admission = Signed::sign(&admission, &node.keys.signing).map_err(|error| StepError::Damaged {
+        what: "admission",
+        job: offer.job,
+        problem: error.to_string(),
+    })?;
+    let (site, member, queued_max, now) = (site.clone(), node.member().clone(), settings.queue_max, node.outside.now());
+    let lane = Lane::Staging(site.id.clone());
+    let put_lane = lane.clone();
+    let answer = node.store.write(move |tx| {
+        if let Some(answer) = answer_known(tx.connection(), &member, &offer, &signed)? {
+            return Ok(answer);
+        }
+        let is_guest = offer.home != member;
+        let load = load(tx, &site, &member, queued_max)?;
+        match admit(permit, demand_of(&offer.spec), &site, load, is_guest).into_result() {
+            Ok(admitted) => keep(tx, &offer, signed, admission, &admitted, &put_lane, now),
+            Err(refusals) => {
+                let refusals = refusals.into_vec();
+                hosted::refuse_offer(tx, offer.offer, &refusals, now)?;
+                tx.audit(entry("offer.refused", &offer, serde_json::json!({"refusals": refusals}), now));
+                Ok(OfferAnswer::Refused(refusals))
+            }
+        }
+    });
+    let answer = answer.await?;
+    node.wake(&lane);
+    Ok(answer)
+}
+
+fn admission(node: &Node, offer: &Offer, signed: &Signed<Offer>, permit: &Permit) -> Admission {
+    Admission {
+        version: VERSION,
+        admission: AdmissionId::new(node.outside.now_ms(), node.outside.random()),
+        offer: offer.offer,
+        offer_digest: signed.digest(),
+        job: offer.job,
+        home: offer.home.clone(),
+        host: node.member().clone(),
+        site: offer.site.clone(),
+        price_micro_max: offer.price_micro_max,
+        policies: permit.rules(),
+        admitted_at: node.outside.now(),
+    }
+}
+
+fn load(tx: &Tx<'_>, site: &Site, owner: &MemberId, queued_max: u32) -> Result<SiteLoad, StoreError> {
+    let held = hosted::site_use(tx.connection(), &site.id, owner)?;
+    let guests = Resources {
+        cpu_cores: held.running_guests.cpu_cores.saturating_add(held.waiting_guests.cpu_cores),
+        memory_bytes: held.running_guests.memory_bytes.saturating_add(held.waiting_guests.memory_bytes),
+        gpus: held.running_guests.gpus.saturating_add(held.waiting_guests.gpus),
+    };
+    // What guests wait for counts as held: the treaty's share is a promise to the owner, not a hope.
+    Ok(SiteLoad { running_home: held.running_home, running_guests: guests, queued: held.waiting, queued_max })
+}
+
+fn keep(
+    tx: &mut Tx<'_>,
+    offer: &Offer,
+    signed: Signed<Offer>,
+    admission: Signed<Admission>,
+    admitted: &Admitted,
+    lane: &Lane,
+    now: Timestamp,
+) -> Result<OfferAnswer, StoreError> {
+    let job = HostedJob {
+        job: offer.job,
+        offer_id: offer.offer,
+        offer: signed,
+        admission: admission.clone(),
+        home: offer.home.clone(),
+        site: offer.site.clone(),
+        state: HostState::Staging,
+        resources: admitted.demand(),
+        cancel_asked: false,
+        admitted_at: now,
+        started_at: None,
+        receipt: None,
+    };
+    hosted::insert(tx, &job)?;
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    outbox::put(tx, lane, Effect::Stage, offer.job, &offer.offer.to_string(), now_ms)?;
+    let permitted_by = admitted.permit().allowed_by();
+    let payload = serde_json::json!({"admission": admission.digest(), "permitted_by": permitted_by});
+    tx.audit(entry("job.admitted", offer, payload, now));
+    Ok(OfferAnswer::Admitted(admission))
+}
+
+fn entry(kind: &'static str, offer: &Offer, mut payload: serde_json::Value, at: Timestamp) -> PendingEntry {
+    payload["offer"] = serde_json::json!(offer.offer);
+    payload["home"] = serde_json::json!(offer.home);
+    payload["site"] = serde_json::json!(offer.site);
+    PendingEntry { kind, subject: offer.job.to_string(), payload, at }
+}

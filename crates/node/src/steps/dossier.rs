@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The dossier of a job: every candidate site, every rule that fired, price, grams, wait; then every host's answer.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sta_protocol::{
+    digest::Sha256Digest,
+    ids::{MemberId, SiteId},
+    refusal::Refusal,
+};
+
+use crate::store::{StoreError, jobs::HomeJob};
+
+/// Why a job went where it went, or nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Dossier {
+    /// Stored version.
+    pub version: u8,
+    /// When home decided.
+    #[schema(value_type = String, format = DateTime)]
+    pub decided_at: Timestamp,
+    /// Digest of the treaty it decided under.
+    #[schema(value_type = String)]
+    pub treaty: Sha256Digest,
+    /// Digest of the rules it decided by.
+    #[schema(value_type = String)]
+    pub rules: Sha256Digest,
+    /// Reasons that hold for every site, such as a passport that is over.
+    #[schema(value_type = Vec<crate::http::documents::RefusalDocument>)]
+    pub refusals: Vec<Refusal>,
+    /// Every site of the treaty: those that may and can first, best first.
+    pub candidates: Vec<CandidateNote>,
+    /// What hosts answered, in the order they did.
+    pub answers: Vec<AnswerNote>,
+}
+
+/// One site as home saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CandidateNote {
+    /// The site.
+    #[schema(value_type = String)]
+    pub site: SiteId,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub member: MemberId,
+    /// Its place among the sites that may and can run the job, from 1; none when it may or can not.
+    pub rank: Option<u32>,
+    /// Rules that permit it.
+    pub permitted_by: Vec<String>,
+    /// Rules that forbid it, and limits it does not meet.
+    #[schema(value_type = Vec<crate::http::documents::RefusalDocument>)]
+    pub refusals: Vec<Refusal>,
+    /// The highest price, in millionths of the treaty's currency.
+    pub price_micro_max: i64,
+    /// CO2-equivalent at the time limit, in micrograms.
+    pub co2_ug: i64,
+    /// Expected wait in seconds.
+    pub wait_s: u32,
+    /// Expected staging time in seconds.
+    pub staging_s: u32,
+    /// The weighed score, lower is better.
+    pub score: Option<u64>,
+}
+
+/// A host's answer to an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AnswerNote {
+    /// The site offered to.
+    #[schema(value_type = String)]
+    pub site: SiteId,
+    /// Who answered.
+    #[schema(value_type = String)]
+    pub by: MemberId,
+    /// When home learned of it.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Whether it consented.
+    pub admitted: bool,
+    /// Why not.
+    #[schema(value_type = Vec<crate::http::documents::RefusalDocument>)]
+    pub refusals: Vec<Refusal>,
+}
+
+impl Dossier {
+    /// The dossier kept with a job.
+    ///
+    /// # Errors
+    /// The stored text is not a dossier.
+    pub fn of(job: &HomeJob) -> Result<Self, StoreError> {
+        serde_json::from_value(job.dossier.clone())
+            .map_err(|error| StoreError::Damaged { what: "dossier", problem: error.to_string() })
+    }
+
+    /// The form in which it is kept.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a dossier has text keys and whole numbers only")
+    }
+
+    /// The best site that has not answered yet.
+    #[must_use]
+    pub fn next(&self) -> Option<&CandidateNote> {
+        let asked = |note: &CandidateNote| self.answers.iter().any(|answer| answer.site == note.site);
+        self.candidates.iter().filter(|note| note.rank.is_some() && !asked(note)).min_by_key(|note| note.rank)
+    }
+
+    /// Every refusal in it, each once, in order: home's own and the hosts'.
+    #[must_use]
+    pub fn all_refusals(&self) -> Vec<Refusal> {
+        let sites = self.candidates.iter().flat_map(|note| &note.refusals);
+        let answers = self.answers.iter().flat_map(|answer| &answer.refusals);
+        let mut all: Vec<Refusal> = self.refusals.iter().chain(sites).chain(answers).cloned().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}

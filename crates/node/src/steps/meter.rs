@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Meter: the host takes over what a job left, decides what may go home, and writes the receipt.
+
+use jiff::Timestamp;
+use sta_decide::{
+    authorize::authorize_export,
+    facts::{ExportFacts, ExportInputs, class_of},
+    settle::{co2_ug, energy_uwh, period_of, price_micro, statement_line},
+};
+use sta_protocol::{
+    class::Class,
+    federation::{DatasetRecord, Exit as WireExit, Offer, OutputFile, Receipt, Usage as WireUsage, VERSION},
+    ids::ReceiptId,
+    jws::Signed,
+    refusal::{Refusal, RefusalCode},
+    treaty::Site,
+};
+
+use super::{StepError, registry::verify_record, run, stage};
+use crate::{
+    engines::{Exit, Outcome},
+    node::Node,
+    store::{
+        audit::PendingEntry,
+        hosted::{self, HostState, HostedJob},
+        ledger,
+        outbox::{self, Effect, Lane, Waiting},
+        peers,
+    },
+};
+
+/// Ends a hosted job: outputs, decision about each, receipt, audit entry and the way home are one record.
+///
+/// # Errors
+/// An output could not be taken over, or the store failed: the engine still has the outcome, and it is tried again.
+pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<(), StepError> {
+    let offer = stage::offer_of(job)?;
+    for output in &outcome.outputs {
+        let path = run::engine(node, &job.site)?.output_path(job.job, &output.name).await?;
+        node.blobs.adopt(&path, output.sha256)?;
+    }
+    let receipt = receipt(node, job, &offer, outcome)?;
+    let signed = Signed::sign(&receipt, &node.keys.signing).map_err(|error| StepError::Damaged {
+        what: "receipt",
+        job: job.job,
+        problem: error.to_string(),
+    })?;
+    record(node, job, receipt, signed).await
+}
+
+fn receipt(node: &Node, job: &HostedJob, offer: &Offer, outcome: Outcome) -> Result<Receipt, StepError> {
+    let missing = || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", job.site.to_string())]);
+    let (site, _) = node.own_site(&job.site).ok_or_else(missing)?;
+    let site_failed = matches!(outcome.exit, Exit::SiteFault(_));
+    let price = price_micro(&site.tariff, job.resources, outcome.usage.wall_ms);
+    let outputs = outcome.outputs.into_iter().map(|output| {
+        let (class, held_by) = export_decision(node, offer, site, &output.name, None);
+        OutputFile { name: output.name, sha256: output.sha256, bytes: output.bytes, class, held_by }
+    });
+    Ok(Receipt {
+        version: VERSION,
+        receipt: ReceiptId::new(node.outside.now_ms(), node.outside.random()),
+        admission_digest: job.admission.digest(),
+        job: job.job,
+        home: job.home.clone(),
+        host: node.member().clone(),
+        site: job.site.clone(),
+        started_at: job.started_at.or((outcome.usage.wall_ms > 0).then_some(outcome.started_at)),
+        ended_at: outcome.ended_at,
+        usage: WireUsage {
+            wall_ms: outcome.usage.wall_ms,
+            cpu_ms: outcome.usage.cpu_ms,
+            memory_bytes_peak: outcome.usage.memory_peak_bytes,
+        },
+        limits_enforced: outcome.limits_enforced,
+        // What a site fails is not paid, and nothing is ever paid above the ceiling that home reserved.
+        price_micro: if site_failed { 0 } else { price.min(offer.price_micro_max) },
+        energy_uwh: energy_uwh(&site.energy, job.resources, outcome.usage.wall_ms),
+        co2_ug: co2_ug(&site.energy, job.resources, outcome.started_at, outcome.usage.wall_ms),
+        outputs: outputs.collect(),
+        outputs_missing: outcome.outputs_missing,
+        exit: wire_exit(outcome.exit),
+    })
+}
+
+fn wire_exit(exit: Exit) -> WireExit {
+    match exit {
+        Exit::Code(code) => WireExit::Code(code),
+        Exit::Signal(signal) => WireExit::Signal(signal),
+        Exit::TimeLimit => WireExit::TimeLimit,
+        Exit::MemoryLimit => WireExit::MemoryLimit,
+        Exit::Cancelled => WireExit::Cancelled,
+        Exit::SiteFault(reason) => WireExit::SiteFault(reason),
+    }
+}
+
+/// The records a job ran under, as this node reads them.
+pub(super) fn records(node: &Node, offer: &Offer) -> Vec<DatasetRecord> {
+    offer.datasets.iter().filter_map(|signed| verify_record(node, signed).ok()).collect()
+}
+
+/// The class of an output and the rules that keep it here; none when it may go home.
+pub(super) fn export_decision(
+    node: &Node,
+    offer: &Offer,
+    site: &Site,
+    output: &str,
+    released_as: Option<Class>,
+) -> (Class, Vec<Refusal>) {
+    let records = records(node, offer);
+    let class = released_as.unwrap_or_else(|| class_of(&offer.spec, &records.iter().collect::<Vec<_>>()));
+    let inputs = ExportInputs {
+        treaty: &node.treaty,
+        now: node.outside.now(),
+        by: node.member(),
+        home: &offer.home,
+        site: &site.id,
+        spec: &offer.spec,
+        records: &records,
+        output,
+        released_as,
+    };
+    let verdict = ExportFacts::assemble(&inputs).into_result().and_then(|facts| authorize_export(&node.rules, &facts).into_result());
+    (class, verdict.err().map(sta_decide::verdict::Refusals::into_vec).unwrap_or_default())
+}
+
+async fn record(node: &Node, job: &HostedJob, receipt: Receipt, signed: Signed<Receipt>) -> Result<(), StepError> {
+    let now = node.outside.now();
+    let line = statement_line(&receipt, job.resources);
+    let (id, home_lane, engine_lane) = (job.job, Lane::Peer(job.home.clone()), Lane::Engine(job.site.clone()));
+    let woken = [home_lane.clone(), engine_lane.clone()];
+    let write = node.store.write(move |tx| {
+        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(|job| job.state != HostState::Finished) else {
+            return Ok(());
+        };
+        for output in &receipt.outputs {
+            peers::put_output(tx, id, output)?;
+        }
+        ledger::keep_receipt(tx, &receipt, &signed, &period_of(receipt.ended_at), &line)?;
+        tx.audit(entry(&receipt, &signed, now));
+        let began = matches!(job.state, HostState::Starting | HostState::Running);
+        job.state = HostState::Finished;
+        job.receipt = Some(signed);
+        hosted::update(tx, &job)?;
+        let (key, now_ms) = (receipt.receipt.to_string(), u64::try_from(now.as_millisecond()).unwrap_or(0));
+        for pending in [Effect::Stage, Effect::Start, Effect::Stop] {
+            outbox::forget(tx, id, pending)?;
+        }
+        outbox::put(tx, &home_lane, Effect::Receipt, id, &key, now_ms)?;
+        // Working files go only after their outputs and the receipt are durable.
+        if began { outbox::put(tx, &engine_lane, Effect::Wipe, id, &key, now_ms) } else { Ok(()) }
+    });
+    write.await?;
+    woken.iter().for_each(|lane| node.wake(lane));
+    Ok(())
+}
+
+fn entry(receipt: &Receipt, signed: &Signed<Receipt>, at: Timestamp) -> PendingEntry {
+    PendingEntry {
+        kind: "job.finished",
+        subject: receipt.job.to_string(),
+        payload: serde_json::json!({"receipt": signed.digest(), "exit": receipt.exit, "price_micro": receipt.price_micro}),
+        at,
+    }
+}
+
+/// Removes the working directory of a finished job.
+///
+/// # Errors
+/// The engine could not: tried again.
+pub async fn wipe(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
+    if let Some(job) = node.store.read(|connection| hosted::find(connection, waiting.job))? {
+        match run::engine(node, &job.site)?.wipe(job.job).await {
+            // A job that the engine never took over left nothing.
+            Ok(()) | Err(crate::engines::EngineError::Unknown { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let id = waiting.id;
+    node.store.write(move |tx| outbox::done(tx, id)).await?;
+    Ok(())
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Settle: the receipt goes home, credits are posted from what was set aside, and both ledgers come to the same statement.
+
+use serde::{Deserialize, Serialize};
+use sta_audit::{merkle::inclusion_proof, note::SignedNote, proof::Proof};
+use sta_decide::settle::{period_of, statement as compute_statement, statement_line};
+use sta_protocol::{
+    digest::Sha256Digest,
+    federation::{Admission, Exit, Receipt, Statement, VERSION},
+    ids::{JobId, MemberId, TransferId},
+    jws::{Signed, Verified},
+    refusal::RefusalCode,
+};
+
+use super::{StepError, offer};
+use crate::{
+    node::Node,
+    store::{
+        StoreError, Tx, audit,
+        audit::PendingEntry,
+        hosted,
+        jobs::{self, HomeJob, HomeState},
+        ledger::{self, Transfer},
+        outbox::{self, Effect, Lane, Waiting},
+    },
+};
+
+/// A receipt on its way home, with the consent under which the job ran: home may never have seen that answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReceiptDelivery {
+    /// The account.
+    pub receipt: Signed<Receipt>,
+    /// The consent.
+    pub admission: Signed<Admission>,
+}
+
+/// Sends the receipt home, to this node itself too.
+///
+/// # Errors
+/// Home is away: sent again later; receipts queue up and arrive once.
+pub async fn send_receipt(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
+    let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
+    if let Some((job, receipt)) = job.and_then(|job| job.receipt.clone().map(|receipt| (job, receipt))) {
+        let delivery = ReceiptDelivery { receipt, admission: job.admission.clone() };
+        if job.home == *node.member() {
+            receive_receipt(node, &job.home, delivery).await?;
+        } else {
+            let key = waiting.key.parse().unwrap_or_else(|_| uuid::Uuid::from_bytes(*job.job.as_bytes()));
+            let () = node.outbound().post(&job.home, "/federation/v1/receipts", key, &delivery).await?;
+        }
+    }
+    let id = waiting.id;
+    node.store.write(move |tx| outbox::done(tx, id)).await?;
+    Ok(())
+}
+
+/// Home takes a receipt: job, ledger, statement line, audit entry and the fetching of outputs are one record.
+///
+/// # Errors
+/// The receipt is not the host's, not under an admission of this job, or above what was reserved.
+pub async fn receive_receipt(node: &Node, from: &MemberId, delivery: ReceiptDelivery) -> Result<(), StepError> {
+    let receipt = check(node, from, &delivery)?;
+    let (now, member) = (node.outside.now(), node.member().clone());
+    let transfer = TransferId::new(node.outside.now_ms(), node.outside.random());
+    let lane = Lane::Peer(from.clone());
+    let fetch_lane = lane.clone();
+    let write = node.store.write(move |tx| {
+        let Some(mut job) = jobs::find(tx.connection(), receipt.job)?.filter(|job| !job.state.is_final()) else {
+            return Ok(());
+        };
+        job.consented(tx, delivery.admission, now)?;
+        post_credits(tx, &job, &receipt, transfer, now)?;
+        let granted = sta_decide::admit::demand_of(&job.spec);
+        let line = statement_line(&receipt, granted);
+        ledger::keep_receipt(tx, &receipt, &delivery.receipt, &period_of(receipt.ended_at), &line)?;
+        job.state = final_state(&receipt.exit);
+        (job.started_at, job.ended_at) = (receipt.started_at, Some(receipt.ended_at));
+        job.receipt = Some(delivery.receipt.clone());
+        jobs::update(tx, &job)?;
+        for pending in [Effect::Offer, Effect::Withdraw] {
+            outbox::forget(tx, job.id, pending)?;
+        }
+        let payload = serde_json::json!({"receipt": delivery.receipt.digest(), "state": job.state.as_str(), "price_micro": receipt.price_micro});
+        tx.audit(PendingEntry { kind: "job.settled", subject: job.id.to_string(), payload, at: now });
+        let abroad = receipt.host != member && receipt.outputs.iter().any(|output| output.held_by.is_empty());
+        let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        if abroad { outbox::put(tx, &fetch_lane, Effect::Fetch, job.id, &job.id.to_string(), now_ms) } else { Ok(()) }
+    });
+    write.await?;
+    node.wake(&lane);
+    Ok(())
+}
+
+/// Whether receipt and admission are the host's own, fit each other and this node's job.
+fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Verified<Receipt>, StepError> {
+    let wrong = |problem: String| StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
+    let key = |key_id: &str| node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key);
+    let receipt = delivery.receipt.verify(key).map_err(|error| wrong(error.to_string()))?;
+    if receipt.version != VERSION || receipt.host != *from || receipt.home != *node.member() {
+        return Err(wrong("the receipt is between other members".to_owned()));
+    }
+    if receipt.admission_digest != delivery.admission.digest() {
+        return Err(wrong("the receipt is for another admission".to_owned()));
+    }
+    let job = node.store.read(|connection| jobs::find(connection, receipt.job))?;
+    let job = job.ok_or_else(|| StepError::refused(RefusalCode::NotFound, node.member(), [("job", receipt.job.to_string())]))?;
+    offer::check_admission(node, &job, from, &delivery.admission)
+        .map_err(|refusal| StepError::Refused(sta_decide::verdict::Refusals::one(refusal)))?;
+    let ceiling = delivery.admission.verify(key).map_err(|error| wrong(error.to_string()))?.price_micro_max;
+    if receipt.price_micro < 0 || receipt.price_micro > ceiling {
+        return Err(wrong(format!("the price {} is not within 0 and the reserved {ceiling}", receipt.price_micro)));
+    }
+    Ok(receipt)
+}
+
+/// Pays what the receipt says from what was set aside; the rest is free again.
+fn post_credits(
+    tx: &Tx<'_>,
+    job: &HomeJob,
+    receipt: &Receipt,
+    id: TransferId,
+    now: jiff::Timestamp,
+) -> Result<(), StoreError> {
+    let Some(hold) = job.hold else { return Ok(()) };
+    let Some(reserved) = ledger::open_hold(tx.connection(), hold)? else { return Ok(()) };
+    let damaged = |problem: String| StoreError::Damaged { what: "account", problem };
+    let account = ledger::account(tx.connection(), &job.project)?.ok_or_else(|| damaged("its project is gone".to_owned()))?;
+    let after = sta_decide::ledger::post(account, reserved, receipt.price_micro).map_err(|error| damaged(error.to_string()))?;
+    ledger::transfer(tx, id, (job.id, &job.project), Transfer::Post(hold), receipt.price_micro, after, now)
+}
+
+fn final_state(exit: &Exit) -> HomeState {
+    match exit {
+        Exit::Code(0) => HomeState::Completed,
+        Exit::Code(_) | Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit | Exit::SiteFault(_) => HomeState::Failed,
+        Exit::Cancelled => HomeState::Cancelled,
+    }
+}
+
+/// What this node makes of a period with another member.
+///
+/// # Errors
+/// A stored receipt does not fit the statement.
+pub fn statement(node: &Node, period: &str, with: &MemberId) -> Result<Statement, StepError> {
+    let pair = [node.member().clone(), with.clone()];
+    if node.treaty.member(with).is_none() || with == node.member() {
+        return Err(StepError::refused(RefusalCode::NotFound, node.member(), [("member", with.to_string())]));
+    }
+    let lines = node.store.read(|connection| ledger::lines(connection, period, [&pair[0], &pair[1]]))?;
+    compute_statement(period, &node.treaty.settlement.currency, pair, lines)
+        .map_err(|error| StoreError::Damaged { what: "receipt", problem: error.to_string() }.into())
+}
+
+/// The digest of a statement, by which two members know that they agree to the digit.
+///
+/// # Errors
+/// The statement has no canonical form.
+pub fn statement_digest(statement: &Statement) -> Result<Sha256Digest, StepError> {
+    Sha256Digest::of_json(statement)
+        .map_err(|error| StoreError::Damaged { what: "statement", problem: error.to_string() }.into())
+}
+
+/// The digest that the other member computes of the same period.
+///
+/// # Errors
+/// It is away, or refuses.
+pub async fn peer_statement_digest(node: &Node, period: &str, with: &MemberId) -> Result<Sha256Digest, StepError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        digest: Sha256Digest,
+    }
+    let answer = node.outbound().get(with, &format!("/federation/v1/statements/{period}"), None).await?;
+    serde_json::from_slice(&answer.body).map(|Answer { digest }| digest).map_err(|error| {
+        StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", error.to_string())])
+    })
+}
+
+/// A tlog-proof of the newest entry about a job that the published checkpoint covers; checked offline with `sta verify`.
+///
+/// # Errors
+/// There is none yet.
+pub fn proof_file(node: &Node, job: JobId) -> Result<String, StepError> {
+    const KINDS: [&str; 6] =
+        ["job.settled", "job.finished", "job.ended", "job.refused", "job.admission-received", "job.submitted"];
+    let failed = |problem: String| StepError::from(StoreError::Audit(problem));
+    let proof = node.store.read(|connection| {
+        let Some((size, note)) = audit::checkpoint(connection, "published")? else { return Ok(None) };
+        for kind in KINDS {
+            let entry = audit::find_entry(connection, kind, &job.to_string())?;
+            if let Some((position, bytes)) = entry.filter(|(position, _)| *position < size) {
+                let path = inclusion_proof(&audit::StoredHashes(connection), position, size)
+                    .map_err(|error| StoreError::Audit(error.to_string()))?;
+                return Ok(Some((position, path, note, bytes)));
+            }
+        }
+        Ok(None)
+    })?;
+    let none = || StepError::refused(RefusalCode::NotFound, node.member(), [("proof", job.to_string())]);
+    let (position, path, note, entry) = proof.ok_or_else(none)?;
+    let note = SignedNote::parse(note.as_bytes()).map_err(|error| failed(error.to_string()))?;
+    // The entry itself travels as the extra data, so that the file alone is enough for the verifier.
+    Proof::new(position, path, note, entry).map(|proof| proof.to_string()).map_err(|error| failed(error.to_string()))
+}

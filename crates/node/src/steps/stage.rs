@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Stage: the host brings a job's files in, in ranges, from where it stopped, and checks each against its SHA-256.
+
+use http::header;
+use sta_protocol::{
+    digest::Sha256Digest,
+    federation::Offer,
+    ids::MemberId,
+    refusal::RefusalCode,
+};
+
+use super::{StepError, registry::verify_record, transfer::TransferRequest};
+use crate::{
+    node::Node,
+    store::{
+        blobs::BlobError,
+        hosted::{self, HostState, HostedJob},
+        outbox::{self, Waiting},
+    },
+};
+
+/// How much one request asks for.
+pub const RANGE_BYTES: u64 = 4 << 20;
+
+/// One file of a job: its name in the working directory, what it is, and who has it.
+#[derive(Debug, Clone)]
+pub struct JobFile {
+    /// The name in the working directory.
+    pub name: String,
+    /// What it is.
+    pub sha256: Sha256Digest,
+    /// Its length.
+    pub bytes: u64,
+    /// The member that holds it.
+    pub holder: MemberId,
+}
+
+/// Brings in what is missing; then the job waits for room.
+///
+/// # Errors
+/// A holder is away or refuses, or a file is not what was announced: tried again from where it stopped.
+pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
+    let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
+    if let Some(job) = job.filter(|job| job.state == HostState::Staging) {
+        let offer = offer_of(&job)?;
+        bring_in(node, &job, &offer).await?;
+    }
+    let id = waiting.id;
+    let job = waiting.job;
+    let site = node
+        .store
+        .write(move |tx| {
+            outbox::done(tx, id)?;
+            let Some(mut job) = hosted::find(tx.connection(), job)?.filter(|job| job.state == HostState::Staging) else {
+                return Ok(None);
+            };
+            job.state = HostState::Ready;
+            hosted::update(tx, &job)?;
+            Ok(Some(job.site))
+        })
+        .await?;
+    if let Some(site) = site {
+        node.wake_site(&site);
+    }
+    Ok(())
+}
+
+/// The offer that a hosted job was admitted by; it was verified before it was stored.
+pub(super) fn offer_of(job: &HostedJob) -> Result<Offer, StepError> {
+    job.offer.peek_unverified().map_err(|error| StepError::Damaged { what: "offer", job: job.job, problem: error.to_string() })
+}
+
+/// Every file of a job, the researcher's own and those of its datasets.
+pub(super) fn files(node: &Node, offer: &Offer) -> Vec<JobFile> {
+    let inputs = offer.spec.inputs.iter().map(|input| JobFile {
+        name: input.name.clone(),
+        sha256: input.sha256,
+        bytes: input.bytes,
+        holder: offer.home.clone(),
+    });
+    let records = offer.datasets.iter().filter_map(|signed| verify_record(node, signed).ok());
+    let datasets = records.flat_map(|record| {
+        let holder = record.id.member().clone();
+        record.files.into_iter().map(move |file| JobFile { name: file.name, sha256: file.sha256, bytes: file.bytes, holder: holder.clone() })
+    });
+    inputs.chain(datasets).collect()
+}
+
+async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), StepError> {
+    let missing: Vec<JobFile> = files(node, offer).into_iter().filter(|file| !node.blobs.has(file.sha256)).collect();
+    let mut holders: Vec<&MemberId> = missing.iter().map(|file| &file.holder).collect();
+    holders.sort();
+    holders.dedup();
+    for holder in holders {
+        if holder == node.member() {
+            let facts = [("job", job.job.to_string())];
+            return Err(StepError::refused(RefusalCode::DatasetUnknown, node.member(), facts));
+        }
+        let request = TransferRequest { offer: job.offer.clone(), admission: job.admission.clone() };
+        let key = uuid::Uuid::from_bytes(*job.offer_id.as_bytes());
+        let () = node.outbound().post(holder, "/federation/v1/transfers", key, &request).await?;
+    }
+    for file in &missing {
+        let path = format!("/federation/v1/transfers/{}/{}", job.job, file.sha256);
+        fetch(node, &file.holder, &path, file.sha256, file.bytes).await?;
+    }
+    Ok(())
+}
+
+/// Fetches a file in ranges into this node's blobs, from where an earlier attempt stopped.
+///
+/// # Errors
+/// The holder is away or refuses, or the bytes are not the announced ones.
+pub(super) async fn fetch(
+    node: &Node,
+    holder: &MemberId,
+    path: &str,
+    sha256: Sha256Digest,
+    bytes: u64,
+) -> Result<(), StepError> {
+    if node.blobs.has(sha256) {
+        return Ok(());
+    }
+    let mut offset = node.blobs.partial_bytes(sha256);
+    while offset < bytes {
+        let last = bytes.min(offset + RANGE_BYTES) - 1;
+        let answer = node.outbound().get(holder, path, Some((offset, last))).await?;
+        let expected = format!("bytes {offset}-{last}/{bytes}");
+        let got = answer.headers.get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        if got != expected || answer.body.len() as u64 != last - offset + 1 {
+            let facts = [("range", expected), ("content_range", got.to_owned())];
+            return Err(StepError::refused(RefusalCode::RangeWrong, node.member(), facts));
+        }
+        match node.blobs.append(sha256, offset, &answer.body) {
+            Ok(()) => offset = last + 1,
+            // Another job brings the same file in at the same time: go on from where it is.
+            Err(BlobError::NotContinuous { have, .. }) if have > offset => offset = have,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(node.blobs.finish(sha256)?)
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Submit: a researcher asks for a job at home. Identity, rules and placement decide; job, credits, audit entry and offer are one record.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sta_decide::verdict::Refusals;
+use sta_protocol::{
+    digest::Sha256Digest,
+    federation::{DatasetRecord, Offer, VERSION},
+    ids::{JobId, OfferId, TransferId},
+    job::JobSpec,
+    jws::Signed,
+    refusal::{Refusal, RefusalCode},
+};
+
+use super::{
+    StepError,
+    dossier::{CandidateNote, Dossier},
+    identity::{self, Proven, Shown},
+    place::{self, Asked},
+};
+use crate::{
+    node::Node,
+    store::{
+        StoreError, Tx,
+        audit::PendingEntry,
+        jobs::{self, Credentials, HomeJob, HomeState},
+        ledger::{self, Transfer},
+        outbox::{self, Effect, Lane},
+        registry::{self, Researcher},
+    },
+};
+
+/// What a researcher sends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SubmitRequest {
+    /// The job's id, made by the caller, so that the request can be repeated.
+    pub job: JobId,
+    /// What is to run.
+    pub spec: JobSpec,
+    /// GA4GH passport.
+    pub passport: String,
+    /// The researcher's signature over job id and description.
+    pub holder_proof: String,
+}
+
+/// Takes a job. A repeat of the same request gives the same job; a lawful no is a job in state `refused` with its dossier.
+///
+/// # Errors
+/// The request itself is wrong, its id is taken by another request, or the store failed.
+pub async fn submit(node: &Node, researcher: &Researcher, request: SubmitRequest) -> Result<HomeJob, StepError> {
+    let request_sha256 = Sha256Digest::of_json(&request).map_err(|error| malformed(node, "request", error.to_string()))?;
+    if let Some(job) = known(node, request.job, request_sha256)? {
+        return Ok(job);
+    }
+    check(node, &request)?;
+    let now = node.outside.now();
+    let (records, signed_records) = dataset_records(node, &request.spec)?;
+    let mut job = HomeJob::new(researcher, &request, request_sha256, now);
+    let spec_digest = Sha256Digest::of_json(&request.spec).map_err(|error| malformed(node, "spec", error.to_string()))?;
+    let shown = Shown {
+        passport: &request.passport,
+        holder_proof: &request.holder_proof,
+        job: request.job,
+        spec: spec_digest,
+        home: node.member(),
+        researcher: &researcher.id,
+    };
+    let proven = match identity::verify(&node.treaty, node.member(), &shown, now) {
+        Ok(proven) => proven,
+        Err(refusals) => return refuse(node, job, Dossier::refused(node, refusals)).await,
+    };
+    let (dossier, project_known) = decide(node, researcher, &request.spec, &proven, &records)?;
+    let Some(choice) = dossier.next().cloned().filter(|_| project_known) else {
+        return refuse(node, job, dossier).await;
+    };
+    job.dossier = dossier.to_json();
+    make_offer(node, &mut job, &choice, &signed_records, proven.expires_at)?;
+    record(node, job, choice).await
+}
+
+impl Dossier {
+    /// A dossier without any site: the reasons hold for all of them.
+    fn refused(node: &Node, refusals: Refusals) -> Self {
+        Self {
+            version: 1,
+            decided_at: node.outside.now(),
+            treaty: node.treaty_digest(),
+            rules: node.rules.digest(),
+            refusals: refusals.into_vec(),
+            candidates: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+}
+
+impl HomeJob {
+    fn new(researcher: &Researcher, request: &SubmitRequest, request_sha256: Sha256Digest, now: Timestamp) -> Self {
+        Self {
+            id: request.job,
+            researcher: researcher.id.clone(),
+            project: request.spec.project.clone(),
+            spec: request.spec.clone(),
+            credentials: Credentials { passport: request.passport.clone(), holder_proof: request.holder_proof.clone() },
+            request_sha256,
+            state: HomeState::Offered,
+            dossier: serde_json::Value::Null,
+            offer_id: None,
+            offer: None,
+            site: None,
+            host: None,
+            hold: None,
+            admission: None,
+            receipt: None,
+            cancel_asked: false,
+            submitted_at: now,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+}
+
+fn known(node: &Node, id: JobId, request_sha256: Sha256Digest) -> Result<Option<HomeJob>, StepError> {
+    match node.store.read(|connection| jobs::find(connection, id))? {
+        Some(job) if job.request_sha256 == request_sha256 => Ok(Some(job)),
+        Some(_) => Err(StepError::refused(RefusalCode::Conflict, node.member(), [("job", id.to_string())])),
+        None => Ok(None),
+    }
+}
+
+fn check(node: &Node, request: &SubmitRequest) -> Result<(), StepError> {
+    request.spec.validate().map_err(|error| malformed(node, error.field, error.problem))?;
+    if request.spec.image != "host" {
+        let facts = [("image", request.spec.image.clone())];
+        return Err(StepError::refused(RefusalCode::ImageUnknown, node.member(), facts));
+    }
+    match request.spec.inputs.iter().find(|input| !node.blobs.has(input.sha256)) {
+        Some(input) => {
+            let problem = format!("`{}` with SHA-256 {} has not been uploaded", input.name, input.sha256);
+            Err(malformed(node, "inputs", problem))
+        }
+        None => Ok(()),
+    }
+}
+
+fn malformed(node: &Node, field: &str, problem: String) -> StepError {
+    let facts = [("field", field.to_owned()), ("problem", problem)];
+    StepError::refused(RefusalCode::RequestMalformed, node.member(), facts)
+}
+
+/// The newest record of each dataset that this node has, each checked against its member's key.
+fn dataset_records(node: &Node, spec: &JobSpec) -> Result<(Vec<DatasetRecord>, Vec<Signed<DatasetRecord>>), StepError> {
+    let mut records = Vec::new();
+    let mut signed_records = Vec::new();
+    for id in &spec.datasets {
+        let Some(signed) = node.store.read(|connection| registry::dataset(connection, id))? else { continue };
+        // A record that does not verify any more, for example after a change of keys, counts as unknown.
+        if let Ok(record) = super::registry::verify_record(node, &signed) {
+            records.push(record);
+            signed_records.push(signed);
+        }
+    }
+    Ok((records, signed_records))
+}
+
+/// Reads what only the store knows, then decides. Second: whether there is a project to pay at all.
+fn decide(
+    node: &Node,
+    researcher: &Researcher,
+    spec: &JobSpec,
+    proven: &Proven,
+    records: &[DatasetRecord],
+) -> Result<(Dossier, bool), StepError> {
+    let (account, in_project) = node.store.read(|connection| {
+        let account = ledger::account(connection, &spec.project)?;
+        Ok((account, registry::is_in_project(connection, &spec.project, &researcher.id)?))
+    })?;
+    let asked = Asked {
+        spec,
+        researcher: &researcher.id,
+        proven,
+        records,
+        project_active: in_project,
+        available_micro: account.map_or(0, |account| account.available()),
+    };
+    let mut dossier = place::decide(node, &asked)?;
+    if account.is_none() || !in_project {
+        let facts = [("project", spec.project.to_string())];
+        dossier.refusals.push(Refusal::new(RefusalCode::ProjectUnknown, node.member(), facts));
+    }
+    Ok((dossier, account.is_some() && in_project))
+}
+
+/// Signs the offer to the chosen site and sets what the job knows of it.
+pub(super) fn make_offer(
+    node: &Node,
+    job: &mut HomeJob,
+    choice: &CandidateNote,
+    datasets: &[Signed<DatasetRecord>],
+    expires_at: Timestamp,
+) -> Result<(), StepError> {
+    let offer = Offer {
+        version: VERSION,
+        offer: OfferId::new(node.outside.now_ms(), node.outside.random()),
+        job: job.id,
+        home: node.member().clone(),
+        host: choice.member.clone(),
+        site: choice.site.clone(),
+        spec: job.spec.clone(),
+        researcher: job.researcher.clone(),
+        passport: job.credentials.passport.clone(),
+        holder_proof: job.credentials.holder_proof.clone(),
+        datasets: datasets.to_vec(),
+        allocation_reserved: true,
+        price_micro_max: choice.price_micro_max,
+        treaty: node.treaty_digest(),
+        offered_at: node.outside.now(),
+        expires_at,
+    };
+    let signed = Signed::sign(&offer, &node.keys.signing).map_err(|error| malformed(node, "offer", error.to_string()))?;
+    job.offer_id = Some(offer.offer);
+    job.offer = Some(signed);
+    job.site = Some(choice.site.clone());
+    job.host = Some(choice.member.clone());
+    job.hold = Some(TransferId::new(node.outside.now_ms(), node.outside.random()));
+    Ok(())
+}
+
+/// Sets the offer's highest price aside and puts the offer into the host's lane; within the caller's transaction.
+/// `None` when other jobs have taken the credits in the meantime: then the hold is the refusal.
+pub(super) fn hold_and_send(tx: &Tx<'_>, job: &HomeJob, choice: &CandidateNote, now: Timestamp) -> Result<Result<(), Refusal>, StoreError> {
+    let damaged = |problem: &str| StoreError::Damaged { what: "job", problem: problem.to_owned() };
+    let (Some(offer), Some(hold)) = (job.offer_id, job.hold) else { return Err(damaged("an offer without id or hold")) };
+    let account = ledger::account(tx.connection(), &job.project)?.ok_or_else(|| damaged("its project is gone"))?;
+    let after = match sta_decide::ledger::reserve(account, choice.price_micro_max) {
+        Ok(after) => after,
+        Err(error) => return error.refusal(&choice.member).map(Err).ok_or_else(|| damaged(&error.to_string())),
+    };
+    ledger::transfer(tx, hold, (job.id, &job.project), Transfer::Hold, choice.price_micro_max, after, now)?;
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    outbox::put(tx, &Lane::Peer(choice.member.clone()), Effect::Offer, job.id, &offer.to_string(), now_ms)?;
+    Ok(Ok(()))
+}
+
+/// Job, hold, offer and audit entry become durable together, or none of them.
+async fn record(node: &Node, job: HomeJob, choice: CandidateNote) -> Result<HomeJob, StepError> {
+    let (member, now, lane) = (node.member().clone(), node.outside.now(), Lane::Peer(choice.member.clone()));
+    let job = node
+        .store
+        .write(move |tx| {
+            let mut job = job;
+            // The same request may have come twice at the same time.
+            if let Some(known) = jobs::find(tx.connection(), job.id)? {
+                return Ok(known);
+            }
+            if let Err(mut refusal) = hold_and_send(tx, &job, &choice, now)? {
+                refusal.by = member;
+                job.end_refused(refusal, now)?;
+            }
+            jobs::insert(tx, &job)?;
+            tx.audit(entry(&job, now));
+            Ok(job)
+        })
+        .await?;
+    node.wake(&lane);
+    Ok(job)
+}
+
+impl HomeJob {
+    /// Ends the job for a reason that turned up after the decision.
+    fn end_refused(&mut self, refusal: Refusal, now: Timestamp) -> Result<(), StoreError> {
+        let mut dossier = Dossier::of(self)?;
+        dossier.refusals.push(refusal);
+        self.dossier = dossier.to_json();
+        self.state = HomeState::Refused;
+        (self.offer, self.offer_id, self.hold, self.site, self.host) = (None, None, None, None, None);
+        self.ended_at = Some(now);
+        Ok(())
+    }
+}
+
+async fn refuse(node: &Node, mut job: HomeJob, dossier: Dossier) -> Result<HomeJob, StepError> {
+    let now = node.outside.now();
+    for refusal in dossier.all_refusals() {
+        node.metrics.refused(&refusal.rule);
+    }
+    job.state = HomeState::Refused;
+    job.dossier = dossier.to_json();
+    job.ended_at = Some(now);
+    let written = node.store.write(move |tx| {
+        if let Some(known) = jobs::find(tx.connection(), job.id)? {
+            return Ok(known);
+        }
+        jobs::insert(tx, &job)?;
+        tx.audit(entry(&job, now));
+        Ok(job)
+    });
+    Ok(written.await?)
+}
+
+fn entry(job: &HomeJob, at: Timestamp) -> PendingEntry {
+    PendingEntry {
+        kind: if job.state == HomeState::Refused { "job.refused" } else { "job.submitted" },
+        subject: job.id.to_string(),
+        payload: serde_json::json!({
+            "request": job.request_sha256, "researcher": job.researcher, "project": job.project,
+            "site": job.site, "offer": job.offer_id, "dossier": job.dossier,
+        }),
+        at,
+    }
+}
