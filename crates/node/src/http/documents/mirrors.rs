@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Schemas of the wire types of `sta_protocol`, which know nothing of OpenAPI. A test holds each against its original.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A job to be submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SubmitDocument {
+    /// The job's id, a UUIDv7 made by the caller, so that the request can be repeated.
+    pub job: String,
+    /// What is to run.
+    pub spec: JobSpecDocument,
+    /// GA4GH passport of the researcher.
+    pub passport: String,
+    /// The researcher's signature over job id and description (RFC 7800).
+    pub holder_proof: String,
+}
+
+/// What is to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobSpecDocument {
+    /// Wire version, 1.
+    pub version: u8,
+    /// A label for people, 1 to 100 characters.
+    pub name: String,
+    /// The program and its arguments; never passed through a shell.
+    pub command: Vec<String>,
+    /// `host`, or a container image that the site maps to a runtime.
+    pub image: String,
+    /// The project that pays.
+    pub project: String,
+    /// What the data is used for, such as `research` or `health-research`.
+    pub purpose: String,
+    /// Registered datasets, `member/name`.
+    pub datasets: Vec<String>,
+    /// Files the researcher brings.
+    pub inputs: Vec<InputFileDocument>,
+    /// Names of the files the job leaves.
+    pub outputs: Vec<String>,
+    /// Whole processor cores.
+    pub cpu_cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Accelerators.
+    pub gpus: u32,
+    /// Seconds after which the job is stopped.
+    pub time_limit_s: u32,
+    /// Whether the job asks for network access.
+    pub network: bool,
+    /// What to save.
+    pub objective: ObjectiveDocument,
+    /// Only these sites; empty for any.
+    pub sites_allowed: Vec<String>,
+    /// Not these sites.
+    pub sites_refused: Vec<String>,
+}
+
+/// A file the researcher brings; its bytes are uploaded before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InputFileDocument {
+    /// The name in the working directory.
+    pub name: String,
+    /// SHA-256 of its bytes, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// `open`, `internal`, `personal`, `special` or `protected`.
+    pub class: String,
+}
+
+/// What the researcher wants to save: relative weights, not all zero.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ObjectiveDocument {
+    /// Weight of the price.
+    #[serde(default)]
+    pub price: u32,
+    /// Weight of the grams of CO2.
+    #[serde(default)]
+    pub carbon: u32,
+    /// Weight of the expected wait.
+    #[serde(default)]
+    pub wait: u32,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExitDocument {
+    /// `code`, `signal`, `time_limit`, `memory_limit`, `cancelled` or `site_fault`.
+    pub kind: String,
+    /// The code, the signal's number, or what the site says of its fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<serde_json::Value>,
+}
+
+/// What a job used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageDocument {
+    /// Wall time in milliseconds.
+    pub wall_ms: u64,
+    /// Processor time in milliseconds, over all cores.
+    pub cpu_ms: u64,
+    /// Highest memory in bytes.
+    pub memory_bytes_peak: u64,
+}
+
+/// Resources of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResourcesDocument {
+    /// Processor cores.
+    pub cpu_cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Accelerators.
+    #[serde(default)]
+    pub gpus: u32,
+}
+
+/// One file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DatasetFileDocument {
+    /// Its name in the working directory.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+/// What both members of a pair compute of a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatementDocument {
+    /// Wire version.
+    pub version: u8,
+    /// Calendar month in UTC, `2026-11`.
+    pub period: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The two members, in the order of their names.
+    pub members: Vec<String>,
+    /// One line per receipt, in the order of the receipts' ids.
+    pub lines: Vec<StatementLineDocument>,
+    /// What each member earned by running the other's jobs.
+    pub earned_micro: BTreeMap<String, i64>,
+    /// Who pays whom after netting: positive when the first member owes the second.
+    pub net_micro: i64,
+}
+
+/// One receipt in a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatementLineDocument {
+    /// The receipt.
+    pub receipt: String,
+    /// The job.
+    pub job: String,
+    /// The member that pays.
+    pub home: String,
+    /// The member that earned.
+    pub host: String,
+    /// Where it ran.
+    pub site: String,
+    /// The price.
+    pub price_micro: i64,
+    /// Core-milliseconds: cores granted times wall time.
+    pub cpu_core_ms: u64,
+    /// Accelerator-milliseconds.
+    pub gpu_ms: u64,
+    /// CO2-equivalent.
+    pub co2_ug: i64,
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every route of the node and the right it needs, in one table. What is not in the table is not served.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    handler::Handler,
+    http::Method,
+    middleware::from_fn_with_state,
+    routing::{MethodFilter, MethodRouter, on},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    audit_log, blobs, datasets,
+    edge::{Edge, edge, no_such_method, no_such_path, panicked},
+    federation,
+    guard::{Gate, guard},
+    health, jobs, node, openapi, registry, statements,
+};
+use crate::node::Node;
+
+/// How long an answer may take; the body of an answer that has begun may take longer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a part of a file may take to come in.
+const UPLOAD_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// What a route asks of who uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// Nothing: what it shows is public.
+    Anyone,
+    /// A token of this node.
+    LoggedIn,
+    /// To be the job's researcher: its results and what it writes are theirs alone.
+    OwnJob,
+    /// To be the job's researcher, or an operator.
+    OwnJobOrOperator,
+    /// To be the job's researcher, or an operator or auditor, who see what was decided and never the results.
+    OwnJobOrOverseer,
+    /// The role operator.
+    Operator,
+    /// The role steward.
+    Steward,
+    /// The role operator or steward.
+    OperatorOrSteward,
+    /// The role operator or auditor.
+    OperatorOrAuditor,
+    /// Any role.
+    AnyRole,
+    /// The signature of another member of the treaty; every answer is signed too.
+    Peer,
+}
+
+impl Right {
+    /// Every right.
+    pub const ALL: [Self; 11] = [
+        Self::Anyone,
+        Self::LoggedIn,
+        Self::OwnJob,
+        Self::OwnJobOrOperator,
+        Self::OwnJobOrOverseer,
+        Self::Operator,
+        Self::Steward,
+        Self::OperatorOrSteward,
+        Self::OperatorOrAuditor,
+        Self::AnyRole,
+        Self::Peer,
+    ];
+
+    /// The word for it, in refusals and in the OpenAPI document (`x-sta-right`).
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::LoggedIn => "logged-in",
+            Self::OwnJob => "own-job",
+            Self::OwnJobOrOperator => "own-job-or-operator",
+            Self::OwnJobOrOverseer => "own-job-or-operator-or-auditor",
+            Self::Operator => "operator",
+            Self::Steward => "steward",
+            Self::OperatorOrSteward => "operator-or-steward",
+            Self::OperatorOrAuditor => "operator-or-auditor",
+            Self::AnyRole => "any-role",
+            Self::Peer => "member",
+        }
+    }
+
+    /// Whether it is decided by the job that the path names.
+    #[must_use]
+    pub fn is_about_a_job(self) -> bool {
+        matches!(self, Self::OwnJob | Self::OwnJobOrOperator | Self::OwnJobOrOverseer)
+    }
+}
+
+/// One row of the table.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The pattern of the path.
+    pub path: &'static str,
+    /// What it asks of who uses it.
+    pub right: Right,
+    time_max: Duration,
+    handler: MethodRouter<Arc<Node>>,
+}
+
+fn route<H, T>(method: &Method, path: &'static str, right: Right, handler: H) -> Route
+where
+    H: Handler<T, Arc<Node>>,
+    T: 'static,
+{
+    // Only the methods below are ever in the table.
+    let filter = MethodFilter::try_from(method.clone()).expect("the table has standard methods");
+    Route { method: method.clone(), path, right, time_max: ANSWER_TIME_MAX, handler: on(filter, handler) }
+}
+
+/// Every route.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    [native_jobs(), native_things(), open(), between_members()].into_iter().flatten().collect()
+}
+
+fn native_jobs() -> Vec<Route> {
+    use Right::{LoggedIn, OwnJob, OwnJobOrOperator, OwnJobOrOverseer};
+    const GET: &Method = &Method::GET;
+    const POST: &Method = &Method::POST;
+    vec![
+        route(POST, "/v1/jobs", LoggedIn, jobs::submit_job),
+        route(GET, "/v1/jobs", LoggedIn, jobs::list_jobs),
+        route(GET, "/v1/jobs/{job}", OwnJobOrOverseer, jobs::show_job),
+        route(GET, "/v1/jobs/{job}/why", OwnJobOrOverseer, jobs::explain_job),
+        route(POST, "/v1/jobs/{job}/cancel", OwnJobOrOperator, jobs::cancel_job),
+        route(GET, "/v1/jobs/{job}/logs/{stream}", OwnJob, jobs::read_log),
+        route(GET, "/v1/jobs/{job}/outputs/{name}", OwnJob, jobs::read_output),
+        route(GET, "/v1/jobs/{job}/receipt", OwnJobOrOverseer, jobs::show_receipt),
+        route(GET, "/v1/jobs/{job}/proof", OwnJobOrOverseer, jobs::show_proof),
+    ]
+}
+
+fn native_things() -> Vec<Route> {
+    use Right::{AnyRole, LoggedIn, Operator, OperatorOrAuditor, OperatorOrSteward, Steward};
+    const GET: &Method = &Method::GET;
+    const POST: &Method = &Method::POST;
+    const PUT: &Method = &Method::PUT;
+    vec![
+        route(GET, "/v1/hosted/{job}", AnyRole, jobs::show_hosted_job),
+        route(POST, "/v1/hosted/{job}/outputs/{name}/release", Steward, jobs::release_output),
+        Route { time_max: UPLOAD_TIME_MAX, ..route(PUT, "/v1/blobs/{sha256}", LoggedIn, blobs::put_blob) },
+        route(&Method::HEAD, "/v1/blobs/{sha256}", LoggedIn, blobs::head_blob),
+        route(GET, "/v1/datasets", LoggedIn, datasets::list_datasets),
+        route(POST, "/v1/datasets", OperatorOrSteward, datasets::add_dataset),
+        route(GET, "/v1/datasets/{member}/{name}", LoggedIn, datasets::show_dataset),
+        route(GET, "/v1/projects", LoggedIn, registry::list_projects),
+        route(GET, "/v1/projects/{project}", LoggedIn, registry::show_project),
+        route(PUT, "/v1/projects/{project}", Operator, registry::put_project),
+        route(PUT, "/v1/researchers/{researcher}", Operator, registry::put_researcher),
+        route(POST, "/v1/visas", OperatorOrSteward, registry::issue_visa),
+        route(POST, "/v1/passports", LoggedIn, registry::issue_passport),
+        route(GET, "/v1/sites", LoggedIn, node::list_sites),
+        route(GET, "/v1/statements/{period}/{member}", OperatorOrAuditor, statements::show_statement),
+    ]
+}
+
+fn open() -> Vec<Route> {
+    use Right::Anyone;
+    const GET: &Method = &Method::GET;
+    vec![
+        route(GET, "/v1/node", Anyone, node::show_node),
+        route(GET, "/v1/treaty", Anyone, node::show_treaty),
+        route(GET, "/audit/checkpoint", Anyone, audit_log::show_checkpoint),
+        route(GET, "/audit/tile/{*path}", Anyone, audit_log::show_tile),
+        route(&Method::POST, "/witness/add-checkpoint", Anyone, audit_log::add_checkpoint),
+        route(GET, "/.well-known/jwks.json", Anyone, node::show_visa_keys),
+        route(GET, "/healthz", Anyone, health::show_health),
+        route(GET, "/readyz", Anyone, health::show_readiness),
+        route(GET, "/metrics", Anyone, health::show_metrics),
+        route(GET, "/openapi.json", Anyone, openapi::show_openapi),
+    ]
+}
+
+fn between_members() -> Vec<Route> {
+    use Right::Peer;
+    const GET: &Method = &Method::GET;
+    const POST: &Method = &Method::POST;
+    vec![
+        route(POST, "/federation/v1/offers", Peer, federation::take_offer),
+        route(POST, "/federation/v1/withdrawals", Peer, federation::take_withdrawal),
+        route(POST, "/federation/v1/progress", Peer, federation::take_progress),
+        route(POST, "/federation/v1/receipts", Peer, federation::take_receipt),
+        route(POST, "/federation/v1/transfers", Peer, federation::grant_transfer),
+        route(GET, "/federation/v1/transfers/{job}/{sha256}", Peer, federation::read_transfer),
+        route(GET, "/federation/v1/jobs/{job}/outputs/{name}", Peer, federation::read_output),
+        route(GET, "/federation/v1/jobs/{job}/logs/{stream}", Peer, federation::read_log),
+        route(GET, "/federation/v1/statements/{period}", Peer, federation::show_statement_digest),
+        route(GET, "/federation/v1/datasets/{name}", Peer, federation::show_dataset),
+        route(GET, "/federation/v1/sites", Peer, federation::show_sites),
+    ]
+}
+
+/// The service of a node: the table, each row behind its guard.
+pub fn router(node: Arc<Node>) -> Router {
+    let mut router = Router::new();
+    for row in table() {
+        let gate = Gate { node: Arc::clone(&node), right: row.right, time_max: row.time_max };
+        router = router.route(row.path, row.handler.route_layer(from_fn_with_state(gate, guard)));
+    }
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Edge::new(Arc::clone(&node)), edge))
+        .with_state(node)
+}
