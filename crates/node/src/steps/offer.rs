@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Offer: home sends the job to the chosen host, and on a no goes on to the next site that may run it.
 
+use http::StatusCode;
 use jiff::Timestamp;
 use sta_protocol::{
     federation::{Admission, OfferAnswer, VERSION},
@@ -44,8 +45,9 @@ pub async fn send(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
         let key = waiting.key.parse().map_err(|_| damaged(&job, "offer id"))?;
         match node.outbound().post(&host, "/federation/v1/offers", key, &offer).await {
             Ok(answer) => answer,
-            // A host that refuses the request itself refuses the offer, with its reasons.
-            Err(CallError::Refused { refusals, .. }) => OfferAnswer::Refused(refusals),
+            // A host that refuses the request for what it says refuses the offer, with its reasons. A request that was not
+            // let in at all (401: clock, replay after a restart) is no answer to the offer, and is sent again.
+            Err(CallError::Refused { refusals, status, .. }) if status != StatusCode::UNAUTHORIZED => OfferAnswer::Refused(refusals),
             Err(error) => return Err(error.into()),
         }
     };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Stage: the host brings a job's files in, in ranges, from where it stopped, and checks each against its SHA-256.
 
-use http::header;
+use http::{StatusCode, header};
 use sta_protocol::{
     digest::Sha256Digest,
     federation::Offer,
@@ -9,9 +9,11 @@ use sta_protocol::{
     refusal::RefusalCode,
 };
 
-use super::{StepError, registry::verify_record, transfer::TransferRequest};
+use super::{StepError, meter, registry::verify_record, run, transfer::TransferRequest};
 use crate::{
+    engines::Exit,
     node::Node,
+    peers::outbound::CallError,
     store::{
         blobs::BlobError,
         hosted::{self, HostState, HostedJob},
@@ -43,7 +45,15 @@ pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
     if let Some(job) = job.filter(|job| job.state == HostState::Staging) {
         let offer = offer_of(&job)?;
-        bring_in(node, &job, &offer).await?;
+        match bring_in(node, &job, &offer).await {
+            Ok(()) => {}
+            Err(StepError::Call(CallError::Refused { member, status, refusals })) if is_final(status) => {
+                let rules: Vec<_> = refusals.iter().map(|refusal| refusal.rule.as_str()).collect();
+                let reason = format!("`{member}`, who holds a file of the job, refuses it: {}", rules.join(", "));
+                return meter::finish(node, &job, run::never_ran(node.outside.now(), Exit::SiteFault(reason))).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
     let id = waiting.id;
     let job = waiting.job;
@@ -63,6 +73,11 @@ pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
         node.wake_site(&site);
     }
     Ok(())
+}
+
+/// Whether a holder's no stays a no: its rules say so, or the documents do not fit. Anything else may pass.
+fn is_final(status: StatusCode) -> bool {
+    status == StatusCode::FORBIDDEN || status == StatusCode::CONFLICT
 }
 
 /// The offer that a hosted job was admitted by; it was verified before it was stored.

@@ -55,6 +55,7 @@ pub async fn submit(node: &Node, researcher: &Researcher, request: SubmitRequest
     }
     check(node, &request)?;
     let now = node.outside.now();
+    learn_datasets(node, &request.spec).await?;
     let (records, signed_records) = dataset_records(node, &request.spec)?;
     let mut job = HomeJob::new(researcher, &request, request_sha256, now);
     let spec_digest = Sha256Digest::of_json(&request.spec).map_err(|error| malformed(node, "spec", error.to_string()))?;
@@ -146,6 +147,19 @@ fn check(node: &Node, request: &SubmitRequest) -> Result<(), StepError> {
 fn malformed(node: &Node, field: &str, problem: String) -> StepError {
     let facts = [("field", field.to_owned()), ("problem", problem)];
     StepError::refused(RefusalCode::RequestMalformed, node.member(), facts)
+}
+
+/// Asks other members for the records of their datasets that this node has not heard of. One that does not answer leaves
+/// its dataset unknown, which refuses the job with that reason.
+async fn learn_datasets(node: &Node, spec: &JobSpec) -> Result<(), StepError> {
+    for id in spec.datasets.iter().filter(|id| id.member() != node.member()) {
+        if node.store.read(|connection| registry::dataset(connection, id))?.is_none() {
+            if let Err(error) = super::registry::fetch_dataset(node, id).await {
+                tracing::warn!(dataset = %id, error = %error, "the dataset's record cannot be fetched");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The newest record of each dataset that this node has, each checked against its member's key.
