@@ -14,6 +14,7 @@ mod audit;
 mod cancel;
 pub mod client;
 mod dataset;
+pub mod demo;
 pub mod failure;
 pub mod files;
 pub mod init;
@@ -109,6 +110,8 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Verify logs, proofs and signed documents offline, with the treaty's keys alone
     Verify(verify::VerifyArgs),
+    /// Run two nations' nodes on this machine and send jobs across the border
+    Demo(demo::DemoArgs),
 }
 
 /// Reads the command line, does what it asks and says in one place what went wrong.
@@ -160,6 +163,7 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Policy(command) => policy::run(&command, style),
         Command::Audit(command) => audit::run(&command, style).await.map(done),
         Command::Verify(args) => verify::run(&args, style),
+        Command::Demo(args) => demo::run(&args, style).await,
     }
 }
 

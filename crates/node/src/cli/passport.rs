@@ -55,7 +55,7 @@ pub(super) struct GrantArgs {
     #[arg(long)]
     subject: Subject,
     /// The thumbprint of their key, as `sta passport holder` shows it
-    #[arg(long, value_name = "THUMBPRINT")]
+    #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
     holder: Thumbprint,
     /// The dataset, such as `de/hospital` or `hospital`
     #[arg(long, value_name = "NAME")]

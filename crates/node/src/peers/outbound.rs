@@ -126,6 +126,20 @@ impl<'a> Outbound<'a> {
         })
     }
 
+    /// Sends a JSON document whose arrival is all that matters.
+    ///
+    /// # Errors
+    /// As [`Outbound::call`].
+    pub async fn tell(
+        &self,
+        member: &MemberId,
+        path: &str,
+        idempotency_key: Uuid,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<(), CallError> {
+        self.post::<serde::de::IgnoredAny>(member, path, idempotency_key, body).await.map(|_anything| ())
+    }
+
     /// Asks for something and reads the whole answer, at most `range` of it.
     ///
     /// # Errors

@@ -218,7 +218,7 @@ pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepE
             receive_progress(node, &job.home, signed).await?;
         } else {
             let key = uuid::Uuid::from_bytes(*job.job.as_bytes());
-            let () = node.outbound().post(&job.home, "/federation/v1/progress", key, &signed).await?;
+            node.outbound().tell(&job.home, "/federation/v1/progress", key, &signed).await?;
         }
     }
     let id = waiting.id;

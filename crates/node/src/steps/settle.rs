@@ -46,7 +46,7 @@ pub async fn send_receipt(node: &Node, waiting: &Waiting) -> Result<(), StepErro
             receive_receipt(node, &job.home, delivery).await?;
         } else {
             let key = waiting.key.parse().unwrap_or_else(|_| uuid::Uuid::from_bytes(*job.job.as_bytes()));
-            let () = node.outbound().post(&job.home, "/federation/v1/receipts", key, &delivery).await?;
+            node.outbound().tell(&job.home, "/federation/v1/receipts", key, &delivery).await?;
         }
     }
     let id = waiting.id;

@@ -113,7 +113,7 @@ async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), Ste
         }
         let request = TransferRequest { offer: job.offer.clone(), admission: job.admission.clone() };
         let key = uuid::Uuid::from_bytes(*job.offer_id.as_bytes());
-        let () = node.outbound().post(holder, "/federation/v1/transfers", key, &request).await?;
+        node.outbound().tell(holder, "/federation/v1/transfers", key, &request).await?;
     }
     for file in &missing {
         let path = format!("/federation/v1/transfers/{}/{}", job.job, file.sha256);

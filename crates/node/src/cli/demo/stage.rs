@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The demo's stage: its directory, its voice, and a hand that calls `sta` as a person would.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::super::failure::{Failure, Trying};
+
+/// How long a job of the demo may take.
+const JOB_SECONDS_MAX: u64 = 60;
+/// How long the demo is silent at most.
+const SILENCE: Duration = Duration::from_millis(1500);
+
+/// Where the demo plays.
+pub struct Stage {
+    directory: PathBuf,
+    program: PathBuf,
+    to_stderr: bool,
+}
+
+impl Stage {
+    /// A stage in an empty directory. With JSON on standard output, progress goes to standard error.
+    ///
+    /// # Errors
+    /// The program does not know where it is.
+    pub fn new(directory: &Path, to_stderr: bool) -> Result<Self, Failure> {
+        let program = std::env::current_exe().trying_to("find the program `sta`")?;
+        Ok(Self { directory: directory.to_owned(), program, to_stderr })
+    }
+
+    /// The demo's directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The demo's directory as people write it.
+    #[must_use]
+    pub fn shown_directory(&self) -> String {
+        let here = std::env::current_dir().unwrap_or_default();
+        self.directory.strip_prefix(here).unwrap_or(&self.directory).display().to_string()
+    }
+
+    /// A path within it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// One line for people.
+    pub fn say(&self, line: &str) {
+        if self.to_stderr {
+            eprintln!("{line}");
+        } else {
+            super::super::print::line(line);
+        }
+    }
+
+    /// Calls `sta --json` with words (`{}` stands for the demo's directory) and reads what it answers.
+    ///
+    /// # Errors
+    /// It ended with another code than 0; the failure is what it said.
+    pub fn sta(&self, words: &[&str]) -> Result<Value, Failure> {
+        let (code, answer, said) = self.try_sta(words)?;
+        if code == 0 { Ok(answer) } else { Err(Failure::new(format!("run `sta {}`", words.join(" ")), said)) }
+    }
+
+    /// The same, whatever the code: exit code, JSON answer (null without one) and what was said on standard error.
+    ///
+    /// # Errors
+    /// It could not be called.
+    pub fn try_sta(&self, words: &[&str]) -> Result<(i32, Value, String), Failure> {
+        let directory = self.directory.display().to_string();
+        let words: Vec<OsString> = words.iter().map(|word| word.replace("{}", &directory).into()).collect();
+        let Output { status, stdout, stderr } = Command::new(&self.program)
+            .arg("--json")
+            .args(&words)
+            .env("LANG", "C.UTF-8")
+            .stdin(Stdio::null())
+            .output()
+            .trying_to("call `sta`")?;
+        let answer = serde_json::from_slice(&stdout).unwrap_or(Value::Null);
+        Ok((status.code().unwrap_or(-1), answer, String::from_utf8_lossy(&stderr).trim().to_owned()))
+    }
+
+    /// Waits until a job is in one of the given states, and says what it does on the way.
+    ///
+    /// # Errors
+    /// It does not come there in time, or ends in another way.
+    pub fn wait_for(&self, profile: &str, job: &str, states: &[&str]) -> Result<Value, Failure> {
+        let began = Instant::now();
+        let mut last_said = Instant::now();
+        let mut last_state = String::new();
+        loop {
+            let document = self.sta(&["job", job, "--profile", profile])?;
+            let state = document["state"].as_str().unwrap_or_default().to_owned();
+            if states.contains(&state.as_str()) {
+                return Ok(document);
+            }
+            if ["completed", "failed", "cancelled", "refused"].contains(&state.as_str()) {
+                return Err(Failure::new(
+                    format!("see job {job} become {}", states.join(" or ")),
+                    format!("it is {state}: {document}"),
+                ));
+            }
+            if state != last_state || last_said.elapsed() > SILENCE {
+                let host = document["host"].as_str().unwrap_or("nowhere yet");
+                self.say(&format!("     … {state} at {host} ({:.0} s)", began.elapsed().as_secs_f64()));
+                (last_said, last_state) = (Instant::now(), state);
+            }
+            if began.elapsed() > Duration::from_secs(JOB_SECONDS_MAX) {
+                return Err(Failure::new(
+                    format!("see job {job} become {}", states.join(" or ")),
+                    format!("not within {JOB_SECONDS_MAX} s"),
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Repeats a check until it holds, and says what it waits for.
+    ///
+    /// # Errors
+    /// It does not hold in time, or cannot be made.
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> Result<bool, Failure>) -> Result<(), Failure> {
+        let began = Instant::now();
+        let mut last_said = Instant::now();
+        while !holds()? {
+            if began.elapsed() > Duration::from_secs(JOB_SECONDS_MAX) {
+                return Err(Failure::new(format!("see {what}"), format!("not within {JOB_SECONDS_MAX} s")));
+            }
+            if last_said.elapsed() > SILENCE {
+                self.say(&format!("     … waiting for {what} ({:.0} s)", began.elapsed().as_secs_f64()));
+                last_said = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}

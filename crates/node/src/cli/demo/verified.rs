@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The sixth act: both statements equal to the digit, both logs witnessed and verified offline, and one flipped byte found.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use super::{
+    super::failure::{Failure, Trying},
+    Stage,
+    nodes::Nodes,
+    report::Report,
+};
+
+/// The exit code of `sta verify` for something that does not hold.
+const UNVERIFIED: i32 = 5;
+
+/// Compares, exports, verifies, alters a copy and verifies again.
+///
+/// # Errors
+/// It did not come out as promised.
+pub async fn both_sides_agree(stage: &Stage, nodes: &Nodes, report: &mut Report) -> Result<(), Failure> {
+    stage.say("\n6. What is left behind: two ledgers, two logs, each witnessed by the other nation.");
+    let period = report.period();
+    let ca = stage.sta(&["statement", &period, "de", "--dir", "{}/ca"])?;
+    let de = stage.sta(&["statement", &period, "ca", "--dir", "{}/de"])?;
+    let (digest, equal) = (ca["digest"].clone(), ca["digest"] == de["digest"] && ca["digest"].is_string());
+    report.statements(equal, &digest);
+    if !equal {
+        return Err(Failure::new("see that both statements are equal", format!("{ca} and {de}")));
+    }
+    let net = ca["statement"]["net_micro"].as_i64().unwrap_or_default();
+    let (payer, payee) = if net >= 0 { ("ca", "de") } else { ("de", "ca") };
+    stage.say(&format!(
+        "   statements of {period}: equal to the digit on both sides; {payer} owes {payee} {}.",
+        report.money(net.abs())
+    ));
+    let mut entries = 0;
+    for node in [&nodes.ca, &nodes.de] {
+        entries += settle_and_verify(stage, node.member)?;
+    }
+    stage.say(&format!("   logs: {entries} entries, every leaf and hash recomputed, each checkpoint cosigned by the other nation. Nothing but the treaty's keys was used."));
+    let found = flip_one_byte(stage, "ca")?;
+    stage.say(&format!("   one byte of one entry flipped in a copy: the verifier names entry {found}."));
+    report.verified(entries, found);
+    report.fetch_proofs(stage).await?;
+    report.nodes(stage, nodes)
+}
+
+/// Waits until the other nation has cosigned the whole log, then exports and verifies it.
+fn settle_and_verify(stage: &Stage, member: &str) -> Result<u64, Failure> {
+    let (directory, node) = (format!("{{}}/log-{member}"), format!("{{}}/{member}"));
+    let mut size = 0;
+    stage.until(&format!("the witness of {member}'s log"), || {
+        let _absent = fs::remove_dir_all(stage.path(&format!("log-{member}")));
+        let exported = stage.sta(&["audit", "export", &directory, "--dir", &node])?;
+        let whole = stage.sta(&["verify", "--treaty", "{}/treaty.jws.json", &directory])?;
+        size = entries_of(&whole);
+        Ok(size > 0 && exported["log_size"].as_u64().is_none_or(|log_size| log_size == size))
+    })?;
+    Ok(size)
+}
+
+/// The number of entries that a verification covered.
+fn entries_of(answer: &Value) -> u64 {
+    let first = answer
+        .as_array()
+        .and_then(|list| list.first())
+        .or_else(|| answer["verified"].as_array().and_then(|list| list.first()));
+    first.unwrap_or(answer)["size"].as_u64().unwrap_or_default()
+}
+
+/// Flips one byte in the middle of a stored entry of a copy of the log; gives the entry that the verifier names.
+fn flip_one_byte(stage: &Stage, member: &str) -> Result<u64, Failure> {
+    let (from, to) = (stage.path(&format!("log-{member}")), stage.path(&format!("log-{member}-altered")));
+    copy(&from, &to)?;
+    let bundle = first_bundle(&to.join("tile/entries"))?;
+    let mut bytes = fs::read(&bundle).trying_to("read a bundle of entries")?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&bundle, bytes).trying_to("alter a bundle of entries")?;
+    let words = ["verify", "--treaty", "{}/treaty.jws.json", &format!("{{}}/log-{member}-altered")];
+    let (code, answer, said) = stage.try_sta(&words)?;
+    let found = find_number(&answer, "tamper_found_at").or_else(|| number_after(&said, "entry "));
+    match found {
+        Some(found) if code == UNVERIFIED => Ok(found),
+        Some(_) | None => {
+            Err(Failure::new("see the altered entry found", format!("exit code {code}: {said} {answer}")))
+        }
+    }
+}
+
+fn find_number(answer: &Value, name: &str) -> Option<u64> {
+    match answer {
+        Value::Object(fields) => fields
+            .get(name)
+            .and_then(Value::as_u64)
+            .or_else(|| fields.values().find_map(|field| find_number(field, name))),
+        Value::Array(items) => items.iter().find_map(|item| find_number(item, name)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+fn number_after(text: &str, word: &str) -> Option<u64> {
+    let digits: String = text.split(word).nth(1)?.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// The first bundle of entries, full or partial.
+fn first_bundle(directory: &Path) -> Result<std::path::PathBuf, Failure> {
+    let doing = format!("find a bundle of entries in `{}`", directory.display());
+    let full = directory.join("000");
+    if full.is_file() {
+        return Ok(full);
+    }
+    let partial = directory.join("000.p").read_dir().trying_to(&doing)?.next();
+    partial.ok_or_else(|| Failure::new(&doing, "there is none"))?.trying_to(&doing).map(|entry| entry.path())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let doing = format!("copy `{}`", from.display());
+    fs::create_dir_all(to).trying_to(&doing)?;
+    for entry in fs::read_dir(from).trying_to(&doing)? {
+        let entry = entry.trying_to(&doing)?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target).trying_to(&doing)?;
+        }
+    }
+    Ok(())
+}
