@@ -129,24 +129,4 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-
-    /// Repeats a check until it holds, and says what it waits for.
-    ///
-    /// # Errors
-    /// It does not hold in time, or cannot be made.
-    pub fn until(&self, what: &str, mut holds: impl FnMut() -> Result<bool, Failure>) -> Result<(), Failure> {
-        let began = Instant::now();
-        let mut last_said = Instant::now();
-        while !holds()? {
-            if began.elapsed() > Duration::from_secs(JOB_SECONDS_MAX) {
-                return Err(Failure::new(format!("see {what}"), format!("not within {JOB_SECONDS_MAX} s")));
-            }
-            if last_said.elapsed() > SILENCE {
-                self.say(&format!("     … waiting for {what} ({:.0} s)", began.elapsed().as_secs_f64()));
-                last_said = Instant::now();
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
-    }
 }
