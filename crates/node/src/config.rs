@@ -106,23 +106,30 @@ impl Config {
     /// The file is missing, does not parse, or has a value that cannot be.
     pub fn load(directory: &Path) -> Result<Self, ConfigError> {
         let path = directory.join(CONFIG_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        let raw: RawConfig =
-            toml::from_str(&text).map_err(|error| ConfigError::Syntax { path: path.clone(), problem: error.to_string() })?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let raw: RawConfig = toml::from_str(&text)
+            .map_err(|error| ConfigError::Syntax { path: path.clone(), problem: error.to_string() })?;
         let invalid = |field, problem| ConfigError::Invalid { path: path.clone(), field, problem };
-        let listen = raw
-            .listen
-            .parse()
-            .map_err(|_| invalid("listen", format!("is `{}`: use an address and port such as 127.0.0.1:7411", raw.listen)))?;
+        let listen = raw.listen.parse().map_err(|_| {
+            invalid("listen", format!("is `{}`: use an address and port such as 127.0.0.1:7411", raw.listen))
+        })?;
         if let Some(site) = raw.sites.iter().find(|site| site.engine != "local") {
-            return Err(invalid("sites.engine", format!("is `{}` for `{}`: this version has the engine `local`", site.engine, site.id)));
+            return Err(invalid(
+                "sites.engine",
+                format!("is `{}` for `{}`: this version has the engine `local`", site.engine, site.id),
+            ));
         }
         Ok(Self {
             treaty: directory.join(&raw.treaty),
             directory: directory.to_owned(),
             member: raw.member,
             listen,
-            sites: raw.sites.into_iter().map(|site| SiteConfig { id: site.id, queue_max: site.queue_max }).collect(),
+            sites: raw
+                .sites
+                .into_iter()
+                .map(|site| SiteConfig { id: site.id, queue_max: site.queue_max })
+                .collect(),
         })
     }
 }

@@ -70,7 +70,11 @@ impl Keys {
     /// A file cannot be written.
     pub fn create(directory: &Path, origin: &str, chance: &dyn Chance) -> Result<(), KeysError> {
         let failed = |path: &Path, source| KeysError::File { path: path.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|source| failed(directory, source))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|source| failed(directory, source))?;
         for name in SEEDS {
             let mut seed = Zeroizing::new([0; 32]);
             chance.fill(&mut *seed);
@@ -90,17 +94,21 @@ impl Keys {
     /// A file is missing, readable by others, or not a key.
     pub fn load(directory: &Path) -> Result<Self, KeysError> {
         let origin = String::from_utf8_lossy(&read_secret(&directory.join(ORIGIN))?).into_owned();
-        let damaged = |name: &str, problem: String| KeysError::Damaged { path: directory.join(name), problem };
+        let damaged =
+            |name: &str, problem: String| KeysError::Damaged { path: directory.join(name), problem };
         let seed = |name: &str| -> Result<Zeroizing<[u8; 32]>, KeysError> {
             let bytes = read_secret(&directory.join(name))?;
-            let seed = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| damaged(name, "needs 32 bytes".to_owned()))?;
+            let seed = <[u8; 32]>::try_from(bytes.as_slice())
+                .map_err(|_| damaged(name, "needs 32 bytes".to_owned()))?;
             Ok(Zeroizing::new(seed))
         };
         let witness_name = format!("{origin}/witness");
         Ok(Self {
             signing: SigningKey::from_seed(*seed(SEEDS[0])?),
-            log: NoteSigner::new(&origin, &*seed(SEEDS[1])?).map_err(|error| damaged(ORIGIN, error.to_string()))?,
-            witness: Cosigner::new(&witness_name, &*seed(SEEDS[2])?).map_err(|error| damaged(ORIGIN, error.to_string()))?,
+            log: NoteSigner::new(&origin, &*seed(SEEDS[1])?)
+                .map_err(|error| damaged(ORIGIN, error.to_string()))?,
+            witness: Cosigner::new(&witness_name, &*seed(SEEDS[2])?)
+                .map_err(|error| damaged(ORIGIN, error.to_string()))?,
             visa: VisaSigningKey::from_pkcs8_der(&read_secret(&directory.join(VISA))?)
                 .map_err(|error| damaged(VISA, error.to_string()))?,
         })

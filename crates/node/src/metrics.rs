@@ -67,10 +67,23 @@ impl Metrics {
         let outbox = Family::default();
         registry.register("outbox", "Waiting effects by lane", outbox.clone());
         let peer_cosign_age_seconds = Family::default();
-        registry.register("peer_cosign_age_seconds", "Time since a peer cosigned the log", peer_cosign_age_seconds.clone());
+        registry.register(
+            "peer_cosign_age_seconds",
+            "Time since a peer cosigned the log",
+            peer_cosign_age_seconds.clone(),
+        );
         let audit_entries = Gauge::default();
         registry.register("audit_entries", "Entries of the audit log", audit_entries.clone());
-        Self { registry, requests, request_seconds, refusals, jobs, outbox, peer_cosign_age_seconds, audit_entries }
+        Self {
+            registry,
+            requests,
+            request_seconds,
+            refusals,
+            jobs,
+            outbox,
+            peer_cosign_age_seconds,
+            audit_entries,
+        }
     }
 
     /// Notes one answered request.

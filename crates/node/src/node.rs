@@ -162,7 +162,9 @@ impl Node {
     /// This member as the treaty has it; [`Node::open`] has looked for it.
     #[must_use]
     pub fn own_terms(&self) -> &Member {
-        self.treaty.member(&self.config.member).expect("a node opens only under a treaty that names its member")
+        self.treaty
+            .member(&self.config.member)
+            .expect("a node opens only under a treaty that names its member")
     }
 
     /// Every other member.
@@ -236,7 +238,11 @@ fn lanes<'a>(treaty: &'a VerifiedTreaty, config: &'a Config) -> impl Iterator<It
 fn check_treaty(treaty: &VerifiedTreaty, config: &Config, keys: &Keys) -> Result<(), StartError> {
     let Some(member) = treaty.member(&config.member) else {
         let names: Vec<_> = treaty.members.iter().map(|member| member.id.as_str()).collect();
-        return Err(StartError::Treaty(format!("`{}` is none of its members ({})", config.member, names.join(", "))));
+        return Err(StartError::Treaty(format!(
+            "`{}` is none of its members ({})",
+            config.member,
+            names.join(", ")
+        )));
     };
     if member.keys != keys.public() {
         let problem = "it lists other public keys for this member than the private ones in `keys/`: sign a treaty with the keys of `sta init`";
@@ -246,9 +252,17 @@ fn check_treaty(treaty: &VerifiedTreaty, config: &Config, keys: &Keys) -> Result
         match treaty.site(&site.id) {
             Some(terms) if terms.member == config.member => {}
             Some(terms) => {
-                return Err(StartError::Treaty(format!("site `{}` belongs to `{}`, not to this node", site.id, terms.member)));
+                return Err(StartError::Treaty(format!(
+                    "site `{}` belongs to `{}`, not to this node",
+                    site.id, terms.member
+                )));
             }
-            None => return Err(StartError::Treaty(format!("it has no site `{}`: take it out of sta.toml", site.id))),
+            None => {
+                return Err(StartError::Treaty(format!(
+                    "it has no site `{}`: take it out of sta.toml",
+                    site.id
+                )));
+            }
         }
     }
     Ok(())

@@ -27,7 +27,10 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// # Errors
     /// The peer could not be reached or did not answer in time: the outcome at the peer is then unknown.
-    fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>>;
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>>;
 }
 
 /// The peer could not be reached, or its answer never came: the outcome is unknown.
@@ -116,10 +119,14 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
         Box::pin(async move {
             let url = request.uri().to_string();
-            let failed = |error: reqwest::Error| TransportError { url: url.clone(), reason: root_cause(&error) };
+            let failed =
+                |error: reqwest::Error| TransportError { url: url.clone(), reason: root_cause(&error) };
             let request = reqwest::Request::try_from(request).map_err(failed)?;
             let response = self.0.execute(request).await.map_err(failed)?;
             let mut answer = http::Response::builder().status(response.status());

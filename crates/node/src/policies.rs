@@ -21,7 +21,8 @@ pub fn in_force(treaty: &Treaty, directory: &Path) -> Result<Rules, String> {
 }
 
 fn find(name: &str, digest: Sha256Digest, directory: &Path) -> Result<String, String> {
-    let shipped = SHIPPED_PACKS.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| (*text).to_owned());
+    let shipped =
+        SHIPPED_PACKS.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| (*text).to_owned());
     let path = directory.join("policies").join(format!("{name}.cedar"));
     let own = std::fs::read_to_string(&path).ok();
     let found = own.into_iter().chain(shipped).find(|text| Sha256Digest::of(text.as_bytes()) == digest);

@@ -43,7 +43,8 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
 /// Waits until something is put into the lane, falls due, or the node stops.
 async fn wait(node: &Node, lane: &Lane, waker: &tokio::sync::Notify) {
     let next = node.store.read(|connection| outbox::next_due_ms(connection, lane)).ok().flatten();
-    let until_due = next.map_or(LANE_IDLE, |due| Duration::from_millis(due.saturating_sub(node.outside.now_ms()).max(1)));
+    let until_due =
+        next.map_or(LANE_IDLE, |due| Duration::from_millis(due.saturating_sub(node.outside.now_ms()).max(1)));
     tokio::select! {
         _running = node.pause(until_due.min(LANE_IDLE)) => {}
         () = waker.notified() => {}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use sta_protocol::{digest::Sha256Digest, ids::JobId};
+use sta_protocol::{digest::Sha256Digest, ids::JobId, job::is_file_name};
 
 use super::{
     client::{Client, segment},
@@ -145,6 +145,11 @@ pub async fn download(
     output: &Wanted,
     directory: &Path,
 ) -> Result<PathBuf, Failure> {
+    if !is_file_name(&output.name) {
+        // A node that is not honest must not choose where on this machine a file is written.
+        let cause = format!("the node calls an output {:?}, which is no plain file name", output.name);
+        return Err(Failure::new(format!("fetch the outputs of job {job}"), cause));
+    }
     let target = directory.join(&output.name);
     let doing = format!("fetch output `{}` of job {job}", output.name);
     if hash_file(&target).is_ok_and(|(sha256, _)| sha256 == output.sha256) {

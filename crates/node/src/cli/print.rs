@@ -81,14 +81,18 @@ const LINES: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(LINES).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(head.map(|name| name.trim_start_matches('>')));
     let align =
         |index: usize| if head[index].starts_with('>') { CellAlignment::Right } else { CellAlignment::Left };
+    let aligned = |cells: [String; N]| {
+        let cells = cells.into_iter().enumerate();
+        cells.map(|(index, text)| Cell::new(text).set_alignment(align(index))).collect::<Vec<_>>()
+    };
+    table.set_header(aligned(head.map(|name| name.trim_start_matches('>').to_owned())));
     for row in rows {
-        let cells = row.into_iter().enumerate();
-        table.add_row(cells.map(|(index, text)| Cell::new(text).set_alignment(align(index))));
+        table.add_row(aligned(row));
     }
-    table.to_string()
+    // Spaces at the ends of lines only get in the way of who copies or compares them.
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Two columns, name and value, without lines.

@@ -96,7 +96,11 @@ fn text(fetched: &[(&OutputDocument, PathBuf)], missing: &[String], proofs: &[Pa
     let row = |(output, path): &(&OutputDocument, PathBuf)| {
         [path.display().to_string(), print::size(output.bytes), output.sha256.to_string()]
     };
-    let mut text = print::table(["file", ">size", "SHA-256 (verified)"], fetched.iter().map(row));
+    let mut text = if fetched.is_empty() {
+        "No output was fetched.".to_owned()
+    } else {
+        print::table(["file", ">size", "SHA-256 (verified)"], fetched.iter().map(row))
+    };
     if !missing.is_empty() {
         text += &format!("\nThe job did not leave: {}", missing.join(", "));
     }

@@ -115,7 +115,10 @@ impl<'a> Outbound<'a> {
         idempotency_key: Uuid,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<T, CallError> {
-        let impossible = |error: serde_json::Error| CallError::Impossible { member: member.clone(), problem: error.to_string() };
+        let impossible = |error: serde_json::Error| CallError::Impossible {
+            member: member.clone(),
+            problem: error.to_string(),
+        };
         let body = serde_json::to_vec(body).map_err(impossible)?;
         let call = Call { method: Method::POST, path, idempotency_key, body, range: None };
         let answer = self.call(member, &call).await?;
@@ -144,8 +147,17 @@ impl<'a> Outbound<'a> {
     ///
     /// # Errors
     /// As [`Outbound::call`].
-    pub async fn get(&self, member: &MemberId, path: &str, range: Option<(u64, u64)>) -> Result<Answered, CallError> {
-        let idempotency_key = uuid::Builder::from_unix_timestamp_millis(self.node.outside.now_ms(), &self.node.outside.random()).into_uuid();
+    pub async fn get(
+        &self,
+        member: &MemberId,
+        path: &str,
+        range: Option<(u64, u64)>,
+    ) -> Result<Answered, CallError> {
+        let idempotency_key = uuid::Builder::from_unix_timestamp_millis(
+            self.node.outside.now_ms(),
+            &self.node.outside.random(),
+        )
+        .into_uuid();
         self.call(member, &Call { method: Method::GET, path, idempotency_key, body: Vec::new(), range }).await
     }
 
@@ -155,13 +167,27 @@ impl<'a> Outbound<'a> {
     /// No answer, an answer that cannot be believed, or a no.
     pub async fn call(&self, member: &MemberId, call: &Call<'_>) -> Result<Answered, CallError> {
         let impossible = |problem: String| CallError::Impossible { member: member.clone(), problem };
-        let peer = self.node.treaty.member(member).ok_or_else(|| impossible("the treaty has no such member".to_owned()))?;
+        let peer = self
+            .node
+            .treaty
+            .member(member)
+            .ok_or_else(|| impossible("the treaty has no such member".to_owned()))?;
         let (request, signature) = self.sign(peer, call).map_err(impossible)?;
         let response = self.node.outside.transport.send(request).await?;
-        let key = |key_id: &str| (peer.keys.signing.key_id() == key_id).then(|| peer.keys.signing.clone());
-        let received = ReceivedResponse { status: response.status(), headers: response.headers(), body: response.body() };
-        http_signature::verify_response(&received, &signature, key, self.node.outside.now(), SKEW_SECONDS_MAX)
-            .map_err(|source| unsigned_answer(member, &response, source))?;
+        let key = |key_id: &str| (peer.keys.signing.key_id() == key_id).then_some(peer.keys.signing);
+        let received = ReceivedResponse {
+            status: response.status(),
+            headers: response.headers(),
+            body: response.body(),
+        };
+        http_signature::verify_response(
+            &received,
+            &signature,
+            key,
+            self.node.outside.now(),
+            SKEW_SECONDS_MAX,
+        )
+        .map_err(|source| unsigned_answer(member, &response, source))?;
         judge(member, response)
     }
 
@@ -190,7 +216,8 @@ impl<'a> Outbound<'a> {
             .map_err(|error| error.to_string())?;
         *request.headers_mut() = signed.headers;
         if let Some((first, last)) = call.range {
-            let range = HeaderValue::from_str(&format!("bytes={first}-{last}")).map_err(|error| error.to_string())?;
+            let range =
+                HeaderValue::from_str(&format!("bytes={first}-{last}")).map_err(|error| error.to_string())?;
             request.headers_mut().insert(header::RANGE, range);
         }
         Ok((request, signed.signature))
@@ -198,7 +225,11 @@ impl<'a> Outbound<'a> {
 }
 
 /// A proxy's error page or a peer that does not know our key answers without a signature: say what came.
-fn unsigned_answer(member: &MemberId, response: &http::Response<Bytes>, source: SignatureRefused) -> CallError {
+fn unsigned_answer(
+    member: &MemberId,
+    response: &http::Response<Bytes>,
+    source: SignatureRefused,
+) -> CallError {
     if response.status().is_success() {
         return CallError::Unbelievable { member: member.clone(), source };
     }

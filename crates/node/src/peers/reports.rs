@@ -50,7 +50,13 @@ fn own_report(node: &Node, site: &Site) -> Result<SiteReport, StoreError> {
     let free_cores = site.resources.cpu_cores.saturating_sub(busy);
     let ahead = if free_cores == 0 { held.waiting.saturating_add(1) } else { held.waiting };
     let wait_s = ahead.saturating_mul(SECONDS_PER_WAITING_JOB);
-    Ok(SiteReport { site: site.id.clone(), running: held.jobs_running, waiting: held.waiting, free_cores, wait_s })
+    Ok(SiteReport {
+        site: site.id.clone(),
+        running: held.jobs_running,
+        waiting: held.waiting,
+        free_cores,
+        wait_s,
+    })
 }
 
 /// How long a job would wait at a site, in seconds, by what is known now.
@@ -76,9 +82,13 @@ pub async fn keep_reports(node: Arc<Node>) {
             match node.outbound().get(&member, "/federation/v1/sites", None).await {
                 Ok(answer) => match serde_json::from_slice::<Vec<SiteReport>>(&answer.body) {
                     Ok(reports) => keep(&node, reports).await,
-                    Err(error) => tracing::warn!(peer = %member, error = %error, "the peer's sites do not read"),
+                    Err(error) => {
+                        tracing::warn!(peer = %member, error = %error, "the peer's sites do not read")
+                    }
                 },
-                Err(error) => tracing::debug!(peer = %member, error = %error, "the peer does not tell of its sites"),
+                Err(error) => {
+                    tracing::debug!(peer = %member, error = %error, "the peer does not tell of its sites")
+                }
             }
         }
         if !node.pause(PAUSE).await {

@@ -79,9 +79,14 @@ pub async fn keep_witnessed(node: Arc<Node>) {
 
 fn observe_ages(node: &Node, members: &[Member]) {
     for member in members {
-        if let Ok(Some(progress)) = node.store.read(|connection| peers::witness_progress(connection, &member.id)) {
+        if let Ok(Some(progress)) =
+            node.store.read(|connection| peers::witness_progress(connection, &member.id))
+        {
             let age = node.outside.now().as_second() - progress.cosigned_at.as_second();
-            node.metrics.peer_cosign_age_seconds.get_or_create(&NameLabel { name: member.id.to_string() }).set(age);
+            node.metrics
+                .peer_cosign_age_seconds
+                .get_or_create(&NameLabel { name: member.id.to_string() })
+                .set(age);
         }
     }
 }
@@ -130,17 +135,28 @@ enum Conflict {
 impl Conflict {
     fn into_error(self) -> WitnessError {
         match self {
-            Self::Size(size) => WitnessError::Wrong(format!("the witness knows a log of {size} entries that ours does not contain")),
+            Self::Size(size) => WitnessError::Wrong(format!(
+                "the witness knows a log of {size} entries that ours does not contain"
+            )),
             Self::Other(error) => error,
         }
     }
 }
 
-async fn add_checkpoint(node: &Node, peer: &Member, old: u64, size: u64, note: &SignedNote) -> Result<Bytes, Conflict> {
+async fn add_checkpoint(
+    node: &Node,
+    peer: &Member,
+    old: u64,
+    size: u64,
+    note: &SignedNote,
+) -> Result<Bytes, Conflict> {
     let wrong = |problem: String| Conflict::Other(WitnessError::Wrong(problem));
     let proof = node
         .store
-        .read(|connection| consistency_proof(&audit::StoredHashes(connection), old, size).map_err(|error| StoreError::Audit(error.to_string())))
+        .read(|connection| {
+            consistency_proof(&audit::StoredHashes(connection), old, size)
+                .map_err(|error| StoreError::Audit(error.to_string()))
+        })
         .map_err(|error| Conflict::Other(error.into()))?;
     let request = AddCheckpoint::new(old, proof, note.clone()).map_err(|error| wrong(error.to_string()))?;
     let request = http::Request::builder()
@@ -149,7 +165,8 @@ async fn add_checkpoint(node: &Node, peer: &Member, old: u64, size: u64, note: &
         .header(header::CONTENT_TYPE, TEXT_CONTENT_TYPE)
         .body(Bytes::from(request.to_string()))
         .map_err(|error| wrong(error.to_string()))?;
-    let response = node.outside.transport.send(request).await.map_err(|error| Conflict::Other(error.into()))?;
+    let response =
+        node.outside.transport.send(request).await.map_err(|error| Conflict::Other(error.into()))?;
     match response.status() {
         StatusCode::OK => Ok(response.into_body()),
         StatusCode::CONFLICT => {
@@ -164,22 +181,38 @@ async fn add_checkpoint(node: &Node, peer: &Member, old: u64, size: u64, note: &
 }
 
 /// Keeps a cosignature that verifies; with enough of them the checkpoint becomes the published one.
-async fn keep(node: &Node, peer: &Member, size: u64, note: &SignedNote, cosigned: Bytes) -> Result<(), WitnessError> {
+async fn keep(
+    node: &Node,
+    peer: &Member,
+    size: u64,
+    note: &SignedNote,
+    cosigned: Bytes,
+) -> Result<(), WitnessError> {
     let wrong = |problem: String| WitnessError::Wrong(problem);
-    let key: VerifierKey = peer.keys.witness.parse().map_err(|error: sta_audit::key::KeyError| wrong(error.to_string()))?;
-    let received = parse_cosignature_response(&cosigned, note, &key).map_err(|error| wrong(error.to_string()))?;
+    let key: VerifierKey =
+        peer.keys.witness.parse().map_err(|error: sta_audit::key::KeyError| wrong(error.to_string()))?;
+    let received =
+        parse_cosignature_response(&cosigned, note, &key).map_err(|error| wrong(error.to_string()))?;
     let witness_keys = witness_keys(node);
     let quorum = usize::from(node.treaty.witness.quorum);
-    let cosigned_at = i64::try_from(received.time).ok().and_then(|time| Timestamp::from_second(time).ok()).unwrap_or_else(|| node.outside.now());
+    let cosigned_at = i64::try_from(received.time)
+        .ok()
+        .and_then(|time| Timestamp::from_second(time).ok())
+        .unwrap_or_else(|| node.outside.now());
     let (member, note) = (peer.id.clone(), note.clone());
     node.store
         .write(move |tx| {
             let note = audit::add_cosignature(tx.connection(), &note, size, received.signature)?;
-            let witnesses = cosigned_by(&note, &witness_keys).map_err(|error| StoreError::Audit(error.to_string()))?;
+            let witnesses =
+                cosigned_by(&note, &witness_keys).map_err(|error| StoreError::Audit(error.to_string()))?;
             if witnesses.len() >= quorum {
                 audit::publish(tx.connection(), size, &note)?;
             }
-            peers::keep_witness_progress(tx, &member, WitnessProgress { size, cosigned_at, behind_since: None })
+            peers::keep_witness_progress(
+                tx,
+                &member,
+                WitnessProgress { size, cosigned_at, behind_since: None },
+            )
         })
         .await?;
     Ok(())

@@ -37,7 +37,11 @@ use crate::{
 ///
 /// # Errors
 /// The store failed: the offer has no answer yet.
-pub async fn admit_offer(node: &Node, from: &MemberId, signed: Signed<Offer>) -> Result<OfferAnswer, StepError> {
+pub async fn admit_offer(
+    node: &Node,
+    from: &MemberId,
+    signed: Signed<Offer>,
+) -> Result<OfferAnswer, StepError> {
     let offer = match read_offer(node, from, &signed) {
         Ok(offer) => offer,
         Err(refusals) => return Ok(OfferAnswer::Refused(refusals.into_vec())),
@@ -54,9 +58,13 @@ pub async fn admit_offer(node: &Node, from: &MemberId, signed: Signed<Offer>) ->
 
 /// The offer, if its home signed it and it is for this node.
 fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Verified<Offer>, Refusals> {
-    let key = |key_id: &str| node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key);
-    let no = |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
-    let offer = signed.verify(key).map_err(|error| no(RefusalCode::DocumentWrong, "problem", error.to_string()))?;
+    let key = |key_id: &str| {
+        node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key)
+    };
+    let no =
+        |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
+    let offer =
+        signed.verify(key).map_err(|error| no(RefusalCode::DocumentWrong, "problem", error.to_string()))?;
     if offer.version != VERSION {
         return Err(no(RefusalCode::DocumentWrong, "offer.version", offer.version.to_string()));
     }
@@ -70,8 +78,14 @@ fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Ve
     Ok(offer)
 }
 
-fn earlier_answer(node: &Node, offer: &Offer, signed: &Signed<Offer>) -> Result<Option<OfferAnswer>, StepError> {
-    node.store.read(|connection| answer_known(connection, node.member(), offer, signed)).map_err(StepError::from)
+fn earlier_answer(
+    node: &Node,
+    offer: &Offer,
+    signed: &Signed<Offer>,
+) -> Result<Option<OfferAnswer>, StepError> {
+    node.store
+        .read(|connection| answer_known(connection, node.member(), offer, signed))
+        .map_err(StepError::from)
 }
 
 /// What this node said to the offer before, if it did.
@@ -101,7 +115,8 @@ fn answer_known(
 /// The host's own decision, by its own rules and its own reading of the facts.
 fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepError> {
     let now = node.outside.now();
-    let no = |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
+    let no =
+        |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
     if now >= offer.expires_at {
         return Ok(Err(no(RefusalCode::OfferExpired, "offer.expires_at", offer.expires_at.to_string())));
     }
@@ -112,7 +127,11 @@ fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepEr
         return Ok(Err(no(RefusalCode::OfferNotForUs, "site.id", offer.site.to_string())));
     };
     if offer.price_micro_max != price_micro_max(&site.tariff, &offer.spec) {
-        return Ok(Err(no(RefusalCode::OfferPriceDiffers, "offer.price_micro_max", offer.price_micro_max.to_string())));
+        return Ok(Err(no(
+            RefusalCode::OfferPriceDiffers,
+            "offer.price_micro_max",
+            offer.price_micro_max.to_string(),
+        )));
     }
     let records = match records(node, offer) {
         Ok(records) => records,
@@ -172,7 +191,7 @@ fn records(node: &Node, offer: &Offer) -> Result<Vec<DatasetRecord>, Refusals> {
     };
     let mut records = Vec::new();
     for signed in &offer.datasets {
-        let record = verify_record(node, signed).map_err(|problem| unknown(problem))?;
+        let record = verify_record(node, signed).map_err(&unknown)?;
         let known = node.store.read(|connection| crate::store::registry::dataset(connection, &record.id));
         // A dataset's own member, and whoever has a newer record, goes by the newer one: it may be stricter.
         let newer = known.ok().flatten().and_then(|known| verify_record(node, &known).ok());
@@ -186,7 +205,8 @@ async fn record_refusal(node: &Node, offer: &Offer, refusals: Refusals) -> Resul
     for refusal in &refusals {
         node.metrics.refused(&refusal.rule);
     }
-    let (id, job, home, now, kept) = (offer.offer, offer.job, offer.home.clone(), node.outside.now(), refusals.clone());
+    let (id, job, home, now, kept) =
+        (offer.offer, offer.job, offer.home.clone(), node.outside.now(), refusals.clone());
     let answer = node.store.write(move |tx| {
         hosted::refuse_offer(tx, id, &kept, now)?;
         tx.audit(PendingEntry {
@@ -208,7 +228,11 @@ async fn record(
     permit: Permit,
 ) -> Result<OfferAnswer, StepError> {
     let Some((site, settings)) = node.own_site(&offer.site) else {
-        return Err(StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", offer.site.to_string())]));
+        return Err(StepError::refused(
+            RefusalCode::OfferNotForUs,
+            node.member(),
+            [("site.id", offer.site.to_string())],
+        ));
     };
     let admission = admission(node, &offer, &signed, &permit);
     let admission = Signed::sign(&admission, &node.keys.signing).map_err(|error| StepError::Damaged {
@@ -216,7 +240,8 @@ async fn record(
         job: offer.job,
         problem: error.to_string(),
     })?;
-    let (site, member, queued_max, now) = (site.clone(), node.member().clone(), settings.queue_max, node.outside.now());
+    let (site, member, queued_max, now) =
+        (site.clone(), node.member().clone(), settings.queue_max, node.outside.now());
     let lane = Lane::Staging(site.id.clone());
     let put_lane = lane.clone();
     let answer = node.store.write(move |tx| {

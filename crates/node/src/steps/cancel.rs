@@ -2,7 +2,7 @@
 //! Cancel: in every state, also across the border and while the peer is away. Home waits for the host's word, so nothing is cancelled twice or runs on unseen.
 
 use sta_protocol::{
-    federation::{Withdrawal, WithdrawalAnswer, VERSION},
+    federation::{VERSION, Withdrawal, WithdrawalAnswer},
     ids::{JobId, MemberId, TransferId},
     jws::Signed,
     refusal::RefusalCode,
@@ -110,8 +110,12 @@ pub async fn receive_withdrawal(
     from: &MemberId,
     signed: Signed<Withdrawal>,
 ) -> Result<WithdrawalAnswer, StepError> {
-    let key = |key_id: &str| node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key);
-    let wrong = |problem: String| StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
+    let key = |key_id: &str| {
+        node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key)
+    };
+    let wrong = |problem: String| {
+        StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)])
+    };
     let withdrawal = signed.verify(key).map_err(|error| wrong(error.to_string()))?;
     if withdrawal.home != *from {
         return Err(wrong("another member's job".to_owned()));
@@ -119,7 +123,9 @@ pub async fn receive_withdrawal(
     let (job, offer, home, now) = (withdrawal.job, withdrawal.offer, from.clone(), node.outside.now());
     let found = node.store.write(move |tx| {
         let hosted_job = hosted::find(tx.connection(), job)?;
-        let Some(mut hosted_job) = hosted_job.filter(|hosted| hosted.offer_id == offer && hosted.home == home) else {
+        let Some(mut hosted_job) =
+            hosted_job.filter(|hosted| hosted.offer_id == offer && hosted.home == home)
+        else {
             hosted::withdraw_offer(tx, offer, job, now)?;
             let payload = serde_json::json!({"offer": offer, "home": home});
             tx.audit(PendingEntry { kind: "offer.withdrawn", subject: job.to_string(), payload, at: now });

@@ -37,8 +37,15 @@ pub struct FilePart {
 ///
 /// # Errors
 /// The job has no such output, it is held, or the host is away.
-pub async fn output(node: &Node, job: JobId, name: &str, offset: u64, length_max: usize) -> Result<FilePart, StepError> {
-    let unknown = || StepError::refused(RefusalCode::OutputUnknown, node.member(), [("output", name.to_owned())]);
+pub async fn output(
+    node: &Node,
+    job: JobId,
+    name: &str,
+    offset: u64,
+    length_max: usize,
+) -> Result<FilePart, StepError> {
+    let unknown =
+        || StepError::refused(RefusalCode::OutputUnknown, node.member(), [("output", name.to_owned())]);
     let job = home_job(node, job)?;
     let receipt = fetch::receipt_of(&job)?.ok_or_else(unknown)?;
     let file = receipt.outputs.iter().find(|output| output.name == name).ok_or_else(unknown)?;
@@ -56,10 +63,12 @@ pub async fn output(node: &Node, job: JobId, name: &str, offset: u64, length_max
 /// A host's no is the answer to the researcher, with the host's own reasons.
 fn peer_reasons(error: StepError) -> StepError {
     match error {
-        StepError::Call(CallError::Refused { member, status, refusals }) => match Refusals::from_reasons(refusals.clone()) {
-            Some(refusals) => StepError::Refused(refusals),
-            None => StepError::Call(CallError::Refused { member, status, refusals }),
-        },
+        StepError::Call(CallError::Refused { member, status, refusals }) => {
+            match Refusals::from_reasons(refusals.clone()) {
+                Some(refusals) => StepError::Refused(refusals),
+                None => StepError::Call(CallError::Refused { member, status, refusals }),
+            }
+        }
         other => other,
     }
 }
@@ -76,7 +85,8 @@ pub fn output_for_peer(
     offset: u64,
     length_max: usize,
 ) -> Result<FilePart, StepError> {
-    let unknown = || StepError::refused(RefusalCode::OutputUnknown, node.member(), [("output", name.to_owned())]);
+    let unknown =
+        || StepError::refused(RefusalCode::OutputUnknown, node.member(), [("output", name.to_owned())]);
     hosted_for(node, peer, job)?;
     let held = node.store.read(|connection| peers::output(connection, job, name))?.ok_or_else(unknown)?;
     if !held.may_leave() {
@@ -93,7 +103,13 @@ pub fn output_for_peer(
 ///
 /// # Errors
 /// The job is nowhere yet, its log may not leave, or the host is away.
-pub async fn logs(node: &Node, job: JobId, stream: Stream, offset: u64, length_max: usize) -> Result<LogChunk, StepError> {
+pub async fn logs(
+    node: &Node,
+    job: JobId,
+    stream: Stream,
+    offset: u64,
+    length_max: usize,
+) -> Result<LogChunk, StepError> {
     let job = home_job(node, job)?;
     let Some(host) = job.host.clone().filter(|_| job.admission.is_some()) else {
         return Ok(LogChunk { bytes: Vec::new(), end: job.state.is_final() });
@@ -146,5 +162,8 @@ fn home_job(node: &Node, job: JobId) -> Result<HomeJob, StepError> {
 /// A hosted job, if it is this member's: to others it does not exist.
 fn hosted_for(node: &Node, home: &MemberId, job: JobId) -> Result<HostedJob, StepError> {
     let unknown = || StepError::refused(RefusalCode::NotFound, node.member(), [("job", job.to_string())]);
-    node.store.read(|connection| hosted::find(connection, job))?.filter(|hosted| hosted.home == *home).ok_or_else(unknown)
+    node.store
+        .read(|connection| hosted::find(connection, job))?
+        .filter(|hosted| hosted.home == *home)
+        .ok_or_else(unknown)
 }

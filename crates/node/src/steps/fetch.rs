@@ -17,11 +17,11 @@ use crate::{
 /// # Errors
 /// The host is away: tried again from where it stopped.
 pub async fn fetch_outputs(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
-    if let Some(job) = node.store.read(|connection| jobs::find(connection, waiting.job))? {
-        if let (Some(receipt), Some(host)) = (receipt_of(&job)?, job.host.as_ref()) {
-            for output in receipt.outputs.iter().filter(|output| output.held_by.is_empty()) {
-                stage::fetch(node, host, &output_path(&job, &output.name), output.sha256, output.bytes).await?;
-            }
+    if let Some(job) = node.store.read(|connection| jobs::find(connection, waiting.job))?
+        && let (Some(receipt), Some(host)) = (receipt_of(&job)?, job.host.as_ref())
+    {
+        for output in receipt.outputs.iter().filter(|output| output.held_by.is_empty()) {
+            stage::fetch(node, host, &output_path(&job, &output.name), output.sha256, output.bytes).await?;
         }
     }
     let id = waiting.id;
@@ -32,7 +32,10 @@ pub async fn fetch_outputs(node: &Node, waiting: &Waiting) -> Result<(), StepErr
 /// The receipt of a job, verified before it was stored.
 pub(super) fn receipt_of(job: &HomeJob) -> Result<Option<Receipt>, StepError> {
     let damaged = |problem: String| StepError::Damaged { what: "receipt", job: job.id, problem };
-    job.receipt.as_ref().map(|receipt| receipt.peek_unverified().map_err(|error| damaged(error.to_string()))).transpose()
+    job.receipt
+        .as_ref()
+        .map(|receipt| receipt.peek_unverified().map_err(|error| damaged(error.to_string())))
+        .transpose()
 }
 
 /// Where the host serves an output to home.
@@ -44,14 +47,21 @@ pub(super) fn output_path(job: &HomeJob, name: &str) -> String {
 #[must_use]
 pub fn percent_encoded(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    name.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// Fetches one output now, for somebody who waits for it.
 ///
 /// # Errors
 /// The host is away, or refuses: then its reasons.
-pub(super) async fn fetch_one(node: &Node, job: &HomeJob, host: &MemberId, name: &str) -> Result<(), StepError> {
+pub(super) async fn fetch_one(
+    node: &Node,
+    job: &HomeJob,
+    host: &MemberId,
+    name: &str,
+) -> Result<(), StepError> {
     let Some(receipt) = receipt_of(job)? else { return Ok(()) };
     for output in receipt.outputs.iter().filter(|output| output.name == name) {
         stage::fetch(node, host, &output_path(job, name), output.sha256, output.bytes).await?;

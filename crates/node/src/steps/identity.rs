@@ -11,8 +11,8 @@ use sta_protocol::{
     passport::{Passport, PassportToken, verify_passport},
     refusal::{Refusal, RefusalCode},
     treaty::Treaty,
-    visa::VisaType,
     visa::VisaRefused,
+    visa::VisaType,
 };
 
 use crate::peers::outbound::SKEW_SECONDS_MAX;
@@ -81,7 +81,8 @@ pub fn verify(treaty: &Treaty, by: &MemberId, shown: &Shown<'_>, now: Timestamp)
         age_seconds_max: HOLDER_PROOF_SECONDS_MAX,
         skew_seconds_max: SKEW_SECONDS_MAX,
     };
-    verify_holder_proof(&proof, &expected, now).map_err(|refused| Refusals::one(holder_refusal(&refused, by)))?;
+    verify_holder_proof(&proof, &expected, now)
+        .map_err(|refused| Refusals::one(holder_refusal(&refused, by)))?;
     Ok(Proven { visas: facts(treaty, &passport, shown.home), expires_at: passport.expires_at() })
 }
 
@@ -94,12 +95,14 @@ fn pinned(treaty: &Treaty, issuer: &str, key_id: &str, url: &str) -> Option<Visa
 /// What a verified passport says that the rules look at.
 fn facts(treaty: &Treaty, passport: &Passport, home: &MemberId) -> VisaFacts {
     let home_url = treaty.member(home).map(|member| member.url.as_str());
-    let affiliated = passport
+    let affiliated = passport.visas().iter().any(|visa| {
+        visa.assertion.kind == VisaType::AffiliationAndRole && home_url == Some(visa.issuer.as_str())
+    });
+    let mut datasets_granted: Vec<DatasetId> = passport
         .visas()
         .iter()
-        .any(|visa| visa.assertion.kind == VisaType::AffiliationAndRole && home_url == Some(visa.issuer.as_str()));
-    let mut datasets_granted: Vec<DatasetId> =
-        passport.visas().iter().filter_map(|visa| granted(treaty, &visa.issuer, &visa.assertion.kind, &visa.assertion.value)).collect();
+        .filter_map(|visa| granted(treaty, &visa.issuer, &visa.assertion.kind, &visa.assertion.value))
+        .collect();
     datasets_granted.sort();
     datasets_granted.dedup();
     VisaFacts { valid: true, affiliated, datasets_granted }
@@ -109,7 +112,9 @@ fn facts(treaty: &Treaty, passport: &Passport, home: &MemberId) -> VisaFacts {
 fn granted(treaty: &Treaty, issuer: &str, kind: &VisaType, value: &str) -> Option<DatasetId> {
     let member = treaty.members.iter().find(|member| member.url == issuer)?;
     let name = value.strip_prefix(&format!("{}/datasets/", member.url))?;
-    (*kind == VisaType::ControlledAccessGrants).then(|| format!("{}/{name}", member.id).parse().ok()).flatten()
+    (*kind == VisaType::ControlledAccessGrants)
+        .then(|| format!("{}/{name}", member.id).parse().ok())
+        .flatten()
 }
 
 /// A visa that is refused, as a refusal of the public list.
@@ -122,7 +127,9 @@ pub fn visa_refusal(refused: &VisaRefused, by: &MemberId) -> Refusal {
         VisaRefused::HasConditions { .. } => RefusalCode::VisaConditionsUnknown,
         VisaRefused::OtherHolder { .. } | VisaRefused::NoHolder { .. } => RefusalCode::VisaHolderDiffers,
         VisaRefused::BadSignature { .. } => RefusalCode::VisaSignatureWrong,
-        VisaRefused::NotYetValid { .. } | VisaRefused::LifetimeNotAllowed { .. } => RefusalCode::VisaTimesWrong,
+        VisaRefused::NotYetValid { .. } | VisaRefused::LifetimeNotAllowed { .. } => {
+            RefusalCode::VisaTimesWrong
+        }
         VisaRefused::OtherSubject { .. } => RefusalCode::VisaSubjectDiffers,
         VisaRefused::Compact(_)
         | VisaRefused::Header(_)

@@ -49,7 +49,8 @@ pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<()
 }
 
 fn receipt(node: &Node, job: &HostedJob, offer: &Offer, outcome: Outcome) -> Result<Receipt, StepError> {
-    let missing = || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", job.site.to_string())]);
+    let missing =
+        || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", job.site.to_string())]);
     let (site, _) = node.own_site(&job.site).ok_or_else(missing)?;
     let site_failed = matches!(outcome.exit, Exit::SiteFault(_));
     let price = price_micro(&site.tariff, job.resources, outcome.usage.wall_ms);
@@ -120,17 +121,26 @@ pub(super) fn export_decision(
         output,
         released_as,
     };
-    let verdict = ExportFacts::assemble(&inputs).into_result().and_then(|facts| authorize_export(&node.rules, &facts).into_result());
+    let verdict = ExportFacts::assemble(&inputs)
+        .into_result()
+        .and_then(|facts| authorize_export(&node.rules, &facts).into_result());
     (class, verdict.err().map(sta_decide::verdict::Refusals::into_vec).unwrap_or_default())
 }
 
-async fn record(node: &Node, job: &HostedJob, receipt: Receipt, signed: Signed<Receipt>) -> Result<(), StepError> {
+async fn record(
+    node: &Node,
+    job: &HostedJob,
+    receipt: Receipt,
+    signed: Signed<Receipt>,
+) -> Result<(), StepError> {
     let now = node.outside.now();
     let line = statement_line(&receipt, job.resources);
-    let (id, home_lane, engine_lane) = (job.job, Lane::Peer(job.home.clone()), Lane::Engine(job.site.clone()));
+    let (id, home_lane, engine_lane) =
+        (job.job, Lane::Peer(job.home.clone()), Lane::Engine(job.site.clone()));
     let woken = [home_lane.clone(), engine_lane.clone()];
     let write = node.store.write(move |tx| {
-        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(|job| job.state != HostState::Finished) else {
+        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(|job| job.state != HostState::Finished)
+        else {
             return Ok(());
         };
         for output in &receipt.outputs {

@@ -76,7 +76,11 @@ pub enum StepError {
 
 impl StepError {
     /// One refusal of the fixed list.
-    pub(crate) fn refused<const N: usize>(code: RefusalCode, by: &MemberId, facts: [(&str, String); N]) -> Self {
+    pub(crate) fn refused<const N: usize>(
+        code: RefusalCode,
+        by: &MemberId,
+        facts: [(&str, String); N],
+    ) -> Self {
         Self::Refused(Refusals::one(Refusal::new(code, by, facts)))
     }
 }

@@ -47,7 +47,9 @@ pub async fn send(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
             Ok(answer) => answer,
             // A host that refuses the request for what it says refuses the offer, with its reasons. A request that was not
             // let in at all (401: clock, replay after a restart) is no answer to the offer, and is sent again.
-            Err(CallError::Refused { refusals, status, .. }) if status != StatusCode::UNAUTHORIZED => OfferAnswer::Refused(refusals),
+            Err(CallError::Refused { refusals, status, .. }) if status != StatusCode::UNAUTHORIZED => {
+                OfferAnswer::Refused(refusals)
+            }
             Err(error) => return Err(error.into()),
         }
     };
@@ -64,7 +66,13 @@ fn damaged(job: &HomeJob, what: &'static str) -> StepError {
 }
 
 /// Records the host's answer; a consent counts only with the host's signature over this very offer.
-async fn record(node: &Node, id: i64, job: HomeJob, host: &MemberId, answer: OfferAnswer) -> Result<(), StepError> {
+async fn record(
+    node: &Node,
+    id: i64,
+    job: HomeJob,
+    host: &MemberId,
+    answer: OfferAnswer,
+) -> Result<(), StepError> {
     let site = job.site.clone().ok_or_else(|| damaged(&job, "site"))?;
     let note = |admitted: bool, refusals: Vec<Refusal>| AnswerNote {
         site: site.clone(),
@@ -93,8 +101,11 @@ pub(super) fn check_admission(
     host: &MemberId,
     admission: &Signed<Admission>,
 ) -> Result<(), Refusal> {
-    let wrong = |problem: String| Refusal::new(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
-    let key = |key_id: &str| node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *host).map(|(_, key)| key);
+    let wrong =
+        |problem: String| Refusal::new(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
+    let key = |key_id: &str| {
+        node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *host).map(|(_, key)| key)
+    };
     let verified = admission.verify(key).map_err(|error| wrong(error.to_string()))?;
     let same_offer = job.offer.as_ref().is_some_and(|offer| offer.digest() == verified.offer_digest);
     if verified.version != VERSION || verified.job != job.id || verified.host != *host || !same_offer {
@@ -122,7 +133,12 @@ async fn record_consent(
 
 impl HomeJob {
     /// Sets the host's consent, if it is not known yet, and writes it into the log.
-    pub(super) fn consented(&mut self, tx: &mut Tx<'_>, admission: Signed<Admission>, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn consented(
+        &mut self,
+        tx: &mut Tx<'_>,
+        admission: Signed<Admission>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if self.admission.is_some() {
             return Ok(());
         }
@@ -163,7 +179,8 @@ async fn try_next(node: &Node, id: i64, job: HomeJob, note: AnswerNote) -> Resul
     let mut next = job.clone();
     next.add_answer(note.clone())?;
     let choice = Dossier::of(&next)?.next().cloned();
-    let offered = job.offer.as_ref().map(Signed::peek_unverified).transpose().map_err(|_| damaged(&job, "offer"))?;
+    let offered =
+        job.offer.as_ref().map(Signed::peek_unverified).transpose().map_err(|_| damaged(&job, "offer"))?;
     if let (Some(choice), Some(offered)) = (&choice, offered) {
         submit::make_offer(node, &mut next, choice, &offered.datasets, offered.expires_at)?;
     }
@@ -219,11 +236,17 @@ fn go_on(
 }
 
 /// Frees what was set aside for the job, if it still is.
-pub(super) fn free_hold(tx: &Tx<'_>, job: &HomeJob, void: TransferId, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn free_hold(
+    tx: &Tx<'_>,
+    job: &HomeJob,
+    void: TransferId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let Some(hold) = job.hold else { return Ok(()) };
     let Some(amount) = ledger::open_hold(tx.connection(), hold)? else { return Ok(()) };
     let damaged = |problem: String| StoreError::Damaged { what: "account", problem };
-    let account = ledger::account(tx.connection(), &job.project)?.ok_or_else(|| damaged("its project is gone".to_owned()))?;
+    let account = ledger::account(tx.connection(), &job.project)?
+        .ok_or_else(|| damaged("its project is gone".to_owned()))?;
     let after = sta_decide::ledger::void(account, amount).map_err(|error| damaged(error.to_string()))?;
     ledger::transfer(tx, void, (job.id, &job.project), Transfer::Void(hold), 0, after, now)
 }

@@ -78,7 +78,11 @@ pub fn decide(node: &Node, asked: &Asked<'_>) -> Result<Dossier, StoreError> {
 /// What a site would cost in money, carbon and time.
 fn measure(node: &Node, site: &Site, asked: &Asked<'_>) -> Result<CandidateNote, StoreError> {
     let limit_ms = u64::from(asked.spec.time_limit_s) * 1000;
-    let files = asked.records.iter().filter(|record| *record.id.member() != site.member).flat_map(|record| &record.files);
+    let files = asked
+        .records
+        .iter()
+        .filter(|record| *record.id.member() != site.member)
+        .flat_map(|record| &record.files);
     let own = asked.spec.inputs.iter().filter(|_| site.member != *node.member()).map(|input| input.bytes);
     let bytes: u64 = files.map(|file| file.bytes).chain(own).sum();
     Ok(CandidateNote {
@@ -96,7 +100,12 @@ fn measure(node: &Node, site: &Site, asked: &Asked<'_>) -> Result<CandidateNote,
 }
 
 /// Whether the job may run at the site by the rules, and could by its size.
-fn permit(node: &Node, site: &Site, asked: &Asked<'_>, note: &CandidateNote) -> Result<Verdict<Permit>, StoreError> {
+fn permit(
+    node: &Node,
+    site: &Site,
+    asked: &Asked<'_>,
+    note: &CandidateNote,
+) -> Result<Verdict<Permit>, StoreError> {
     if let Some(refusals) = ruled_out(node, site, asked.spec) {
         return Ok(Verdict::Refused(refusals));
     }
@@ -123,7 +132,13 @@ fn permit(node: &Node, site: &Site, asked: &Asked<'_>, note: &CandidateNote) -> 
         Err(refusals) => return Ok(Verdict::Refused(refusals)),
     };
     // Home knows a site's size from the treaty, and leaves its load to its host.
-    let could = admit(permit, demand_of(asked.spec), site, SiteLoad { queued_max: 1, ..SiteLoad::default() }, site.member != *node.member());
+    let could = admit(
+        permit,
+        demand_of(asked.spec),
+        site,
+        SiteLoad { queued_max: 1, ..SiteLoad::default() },
+        site.member != *node.member(),
+    );
     Ok(could.map_granted(|admitted| admitted.permit().clone()))
 }
 
@@ -131,7 +146,11 @@ fn permit(node: &Node, site: &Site, asked: &Asked<'_>, note: &CandidateNote) -> 
 fn ruled_out(node: &Node, site: &Site, spec: &JobSpec) -> Option<Refusals> {
     let not_asked = !spec.sites_allowed.is_empty() && !spec.sites_allowed.contains(&site.id);
     (not_asked || spec.sites_refused.contains(&site.id)).then(|| {
-        Refusals::one(Refusal::new(RefusalCode::NoSiteLeft, node.member(), [("site.id", site.id.to_string())]))
+        Refusals::one(Refusal::new(
+            RefusalCode::NoSiteLeft,
+            node.member(),
+            [("site.id", site.id.to_string())],
+        ))
     })
 }
 

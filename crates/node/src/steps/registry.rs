@@ -102,10 +102,17 @@ pub async fn put_project(
 /// # Errors
 /// A file is not here, the name is no name, or the store failed.
 pub async fn add_dataset(node: &Node, new: NewDataset) -> Result<Signed<DatasetRecord>, StepError> {
-    let malformed = |problem: String| StepError::refused(RefusalCode::RequestMalformed, node.member(), [("problem", problem)]);
-    let id: DatasetId = format!("{}/{}", node.member(), new.name).parse().map_err(|error: sta_protocol::ids::IdError| malformed(error.to_string()))?;
+    let malformed = |problem: String| {
+        StepError::refused(RefusalCode::RequestMalformed, node.member(), [("problem", problem)])
+    };
+    let id: DatasetId = format!("{}/{}", node.member(), new.name)
+        .parse()
+        .map_err(|error: sta_protocol::ids::IdError| malformed(error.to_string()))?;
     if let Some(file) = new.files.iter().find(|file| !node.blobs.has(file.sha256)) {
-        return Err(malformed(format!("file `{}` with SHA-256 {} has not been uploaded", file.name, file.sha256)));
+        return Err(malformed(format!(
+            "file `{}` with SHA-256 {} has not been uploaded",
+            file.name, file.sha256
+        )));
     }
     if let Some(file) = new.files.iter().find(|file| !sta_protocol::job::is_file_name(&file.name)) {
         return Err(malformed(format!("`{}` is not a plain file name", file.name)));
@@ -145,13 +152,24 @@ pub async fn learn_dataset(node: &Node, signed: Signed<DatasetRecord>) -> Result
 pub async fn fetch_dataset(node: &Node, id: &DatasetId) -> Result<DatasetRecord, StepError> {
     let path = format!("/federation/v1/datasets/{}", id.name());
     let answer = node.outbound().get(id.member(), &path, None).await?;
-    let malformed = |problem: String| StepError::refused(RefusalCode::DatasetUnknown, node.member(), [("problem", problem)]);
-    let signed: Signed<DatasetRecord> = serde_json::from_slice(&answer.body).map_err(|error| malformed(error.to_string()))?;
+    let malformed = |problem: String| {
+        StepError::refused(RefusalCode::DatasetUnknown, node.member(), [("problem", problem)])
+    };
+    let signed: Signed<DatasetRecord> =
+        serde_json::from_slice(&answer.body).map_err(|error| malformed(error.to_string()))?;
     let record = learn_dataset(node, signed).await?;
-    if record.id == *id { Ok(record) } else { Err(malformed(format!("`{}` came instead of `{id}`", record.id))) }
+    if record.id == *id {
+        Ok(record)
+    } else {
+        Err(malformed(format!("`{}` came instead of `{id}`", record.id)))
+    }
 }
 
-async fn keep_dataset(node: &Node, record: DatasetRecord, signed: Signed<DatasetRecord>) -> Result<(), StepError> {
+async fn keep_dataset(
+    node: &Node,
+    record: DatasetRecord,
+    signed: Signed<DatasetRecord>,
+) -> Result<(), StepError> {
     let now = node.outside.now();
     let write = node.store.write(move |tx| {
         if table::put_dataset(tx, &record, &signed)? {
@@ -168,7 +186,9 @@ async fn keep_dataset(node: &Node, record: DatasetRecord, signed: Signed<Dataset
 /// # Errors
 /// A sentence saying what is wrong with it.
 pub fn verify_record(node: &Node, signed: &Signed<DatasetRecord>) -> Result<DatasetRecord, String> {
-    let record = signed.verify(|key_id| node.treaty.signing_key(key_id).map(|(_, key)| key)).map_err(|error| error.to_string())?;
+    let record = signed
+        .verify(|key_id| node.treaty.signing_key(key_id).map(|(_, key)| key))
+        .map_err(|error| error.to_string())?;
     let signer = node.treaty.signing_key(record.key_id()).map(|(member, _)| member.id.clone());
     if signer.as_ref() != Some(record.id.member()) || record.version != VERSION {
         return Err(format!("the record of `{}` is not signed by its own member", record.id));
@@ -180,13 +200,26 @@ pub fn verify_record(node: &Node, signed: &Signed<DatasetRecord>) -> Result<Data
 ///
 /// # Errors
 /// The dataset is not this member's, or the visa cannot be made.
-pub async fn issue_visa(node: &Node, subject: Subject, holder: Thumbprint, visa: NewVisa) -> Result<VisaToken, StepError> {
-    let not_found = |id: &DatasetId| StepError::refused(RefusalCode::NotFound, node.member(), [("dataset", id.to_string())]);
+pub async fn issue_visa(
+    node: &Node,
+    subject: Subject,
+    holder: Thumbprint,
+    visa: NewVisa,
+) -> Result<VisaToken, StepError> {
+    let not_found = |id: &DatasetId| {
+        StepError::refused(RefusalCode::NotFound, node.member(), [("dataset", id.to_string())])
+    };
     let (kind, value, by) = match &visa {
-        NewVisa::Affiliation => (VisaType::AffiliationAndRole, format!("member@{}.sta.example", node.member()), AssertedBy::System),
+        NewVisa::Affiliation => (
+            VisaType::AffiliationAndRole,
+            format!("member@{}.sta.example", node.member()),
+            AssertedBy::System,
+        ),
         NewVisa::Dataset(id) => {
-            let known = id.member() == node.member() && node.store.read(|connection| table::dataset(connection, id))?.is_some();
-            let url = identity::dataset_url(&node.treaty, id).filter(|_| known).ok_or_else(|| not_found(id))?;
+            let known = id.member() == node.member()
+                && node.store.read(|connection| table::dataset(connection, id))?.is_some();
+            let url =
+                identity::dataset_url(&node.treaty, id).filter(|_| known).ok_or_else(|| not_found(id))?;
             (VisaType::ControlledAccessGrants, url, AssertedBy::Dac)
         }
     };
@@ -201,8 +234,14 @@ pub async fn issue_visa(node: &Node, subject: Subject, holder: Thumbprint, visa:
         holder,
         assertion: Assertion { kind, value: value.clone(), source: url.clone(), by: Some(by), asserted: now },
     };
-    let token = sign_visa(&node.keys.visa, &node.keys.visa.key_id(), &identity::jku(&url), &claims)
-        .map_err(|refused| StepError::Refused(sta_decide::verdict::Refusals::one(identity::visa_refusal(&refused, node.member()))))?;
+    let token = sign_visa(&node.keys.visa, &node.keys.visa.key_id(), &identity::jku(&url), &claims).map_err(
+        |refused| {
+            StepError::Refused(sta_decide::verdict::Refusals::one(identity::visa_refusal(
+                &refused,
+                node.member(),
+            )))
+        },
+    )?;
     let entry = PendingEntry {
         kind: "visa.issued",
         subject: claims.id,
@@ -222,9 +261,16 @@ pub async fn issue_visa(node: &Node, subject: Subject, holder: Thumbprint, visa:
 ///
 /// # Errors
 /// A visa that cannot be read, or the passport cannot be made.
-pub async fn issue_passport(node: &Node, researcher: &Researcher, visas: Vec<String>) -> Result<PassportToken, StepError> {
-    let malformed = |problem: String| StepError::refused(RefusalCode::VisaMalformed, node.member(), [("problem", problem)]);
-    let holder: Thumbprint = researcher.holder.parse().map_err(|_| malformed("the researcher has no holder key".to_owned()))?;
+pub async fn issue_passport(
+    node: &Node,
+    researcher: &Researcher,
+    visas: Vec<String>,
+) -> Result<PassportToken, StepError> {
+    let malformed = |problem: String| {
+        StepError::refused(RefusalCode::VisaMalformed, node.member(), [("problem", problem)])
+    };
+    let holder: Thumbprint =
+        researcher.holder.parse().map_err(|_| malformed("the researcher has no holder key".to_owned()))?;
     let subject = Subject { researcher: researcher.id.clone(), member: node.member().clone() };
     let mut all = vec![issue_visa(node, subject.clone(), holder, NewVisa::Affiliation).await?];
     for visa in visas {
@@ -241,6 +287,12 @@ pub async fn issue_passport(node: &Node, researcher: &Researcher, visas: Vec<Str
         holder,
         visas: all,
     };
-    sign_passport(&node.keys.visa, &node.keys.visa.key_id(), &identity::jku(&url), &claims)
-        .map_err(|refused| StepError::Refused(sta_decide::verdict::Refusals::one(identity::visa_refusal(&refused, node.member()))))
+    sign_passport(&node.keys.visa, &node.keys.visa.key_id(), &identity::jku(&url), &claims).map_err(
+        |refused| {
+            StepError::Refused(sta_decide::verdict::Refusals::one(identity::visa_refusal(
+                &refused,
+                node.member(),
+            )))
+        },
+    )
 }

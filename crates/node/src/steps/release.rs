@@ -30,9 +30,11 @@ pub async fn release(
     new_class: Class,
     reason: &str,
 ) -> Result<HeldOutput, StepError> {
-    let unknown = || StepError::refused(RefusalCode::OutputUnknown, node.member(), [("output", output.to_owned())]);
-    let (hosted_job, held) =
-        node.store.read(|connection| Ok((hosted::find(connection, job)?, peers::output(connection, job, output)?)))?;
+    let unknown =
+        || StepError::refused(RefusalCode::OutputUnknown, node.member(), [("output", output.to_owned())]);
+    let (hosted_job, held) = node
+        .store
+        .read(|connection| Ok((hosted::find(connection, job)?, peers::output(connection, job, output)?)))?;
     let (hosted_job, held) = hosted_job.zip(held).ok_or_else(unknown)?;
     if held.released_at.is_some() {
         return Ok(held);

@@ -36,7 +36,8 @@ pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
     if node.store.read(|connection| hosted::list(connection, site, HostState::Ready, 1))?.is_empty() {
         return Ok(());
     }
-    let (whole, owner, site, lane) = (terms.resources, node.member().clone(), site.clone(), Lane::Engine(site.clone()));
+    let (whole, owner, site, lane) =
+        (terms.resources, node.member().clone(), site.clone(), Lane::Engine(site.clone()));
     let (put_lane, now_ms) = (lane.clone(), node.outside.now_ms());
     let started = node.store.write(move |tx| {
         let held = hosted::site_use(tx.connection(), &site, &owner)?;
@@ -44,7 +45,10 @@ pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
         let mut started = false;
         for mut job in hosted::list(tx.connection(), &site, HostState::Ready, LOOK_MAX)? {
             used = add(used, job.resources);
-            if used.cpu_cores > whole.cpu_cores || used.memory_bytes > whole.memory_bytes || used.gpus > whole.gpus {
+            if used.cpu_cores > whole.cpu_cores
+                || used.memory_bytes > whole.memory_bytes
+                || used.gpus > whole.gpus
+            {
                 break;
             }
             job.state = HostState::Starting;
@@ -75,7 +79,11 @@ fn add(a: Resources, b: Resources) -> Resources {
 /// The engine did not answer: whether it took the job is unknown, and it is asked again with the same id.
 pub async fn start(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     let Some(job) = node.store.read(|connection| hosted::find(connection, waiting.job))? else {
-        return Err(StepError::Damaged { what: "row", job: waiting.job, problem: "it is missing".to_owned() });
+        return Err(StepError::Damaged {
+            what: "row",
+            job: waiting.job,
+            problem: "it is missing".to_owned(),
+        });
     };
     let site = job.site.clone();
     if job.state == HostState::Starting {
@@ -84,7 +92,10 @@ pub async fn start(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
         match engine(node, &job.site)?.submit(&engine_job).await {
             Ok(()) => {}
             // It can never run here: the site's fault, told in the receipt, and not paid.
-            Err(EngineError::Invalid { reason, .. }) => return meter::finish(node, &job, never_ran(node.outside.now(), Exit::SiteFault(reason))).await,
+            Err(EngineError::Invalid { reason, .. }) => {
+                return meter::finish(node, &job, never_ran(node.outside.now(), Exit::SiteFault(reason)))
+                    .await;
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -121,7 +132,8 @@ pub(super) fn never_ran(now: Timestamp, exit: Exit) -> Outcome {
 }
 
 pub(super) fn engine<'a>(node: &'a Node, site: &SiteId) -> Result<&'a dyn Engine, StepError> {
-    let missing = || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", site.to_string())]);
+    let missing =
+        || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", site.to_string())]);
     node.engines.get(site).map(AsRef::as_ref).ok_or_else(missing)
 }
 
@@ -129,9 +141,11 @@ pub(super) fn engine<'a>(node: &'a Node, site: &SiteId) -> Result<&'a dyn Engine
 fn own_admission(node: &Node, job: &HostedJob) -> Result<Verified<Admission>, StepError> {
     let damaged = |problem: String| StepError::Damaged { what: "admission", job: job.job, problem };
     let own = node.keys.signing.public_key();
-    let key = |key_id: &str| (own.key_id() == key_id).then(|| own.clone());
+    let key = |key_id: &str| (own.key_id() == key_id).then_some(own);
     let admission = job.admission.verify(key).map_err(|error| damaged(error.to_string()))?;
-    let fits = admission.job == job.job && admission.offer_digest == job.offer.digest() && admission.site == job.site;
+    let fits = admission.job == job.job
+        && admission.offer_digest == job.offer.digest()
+        && admission.site == job.site;
     if fits { Ok(admission) } else { Err(damaged("it is for another offer".to_owned())) }
 }
 
@@ -142,7 +156,10 @@ fn engine_job(node: &Node, job: &HostedJob, admission: &Verified<Admission>) -> 
     Ok(EngineJob {
         id: admission.job,
         command: offer.spec.command,
-        inputs: files.into_iter().map(|file| StagedInput { name: file.name, path: node.blobs.path(file.sha256) }).collect(),
+        inputs: files
+            .into_iter()
+            .map(|file| StagedInput { name: file.name, path: node.blobs.path(file.sha256) })
+            .collect(),
         outputs: offer.spec.outputs,
         cpu_cores: offer.spec.cpu_cores,
         memory_bytes: offer.spec.memory_bytes,
@@ -185,7 +202,8 @@ async fn began(node: &Node, job: &HostedJob, started_at: Timestamp) -> Result<()
     let (id, home, now) = (job.job, Lane::Peer(job.home.clone()), node.outside.now());
     let lane = home.clone();
     let write = node.store.write(move |tx| {
-        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(|job| job.state == HostState::Starting) else {
+        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(|job| job.state == HostState::Starting)
+        else {
             return Ok(());
         };
         job.state = HostState::Running;
@@ -230,9 +248,17 @@ pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepE
 ///
 /// # Errors
 /// The document is not the host's, or the job is not at that host.
-pub async fn receive_progress(node: &Node, from: &MemberId, signed: Signed<Progress>) -> Result<(), StepError> {
-    let key = |key_id: &str| node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key);
-    let wrong = |problem: String| StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
+pub async fn receive_progress(
+    node: &Node,
+    from: &MemberId,
+    signed: Signed<Progress>,
+) -> Result<(), StepError> {
+    let key = |key_id: &str| {
+        node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key)
+    };
+    let wrong = |problem: String| {
+        StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)])
+    };
     let progress = signed.verify(key).map_err(|error| wrong(error.to_string()))?;
     if progress.host != *from {
         return Err(wrong("another member's progress".to_owned()));
@@ -242,8 +268,14 @@ pub async fn receive_progress(node: &Node, from: &MemberId, signed: Signed<Progr
     Ok(())
 }
 
-fn note_running(tx: &Tx<'_>, job: sta_protocol::ids::JobId, host: &MemberId, at: Timestamp) -> Result<(), StoreError> {
-    let Some(mut job) = jobs::find(tx.connection(), job)?.filter(|job| job.host.as_ref() == Some(host)) else {
+fn note_running(
+    tx: &Tx<'_>,
+    job: sta_protocol::ids::JobId,
+    host: &MemberId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(mut job) = jobs::find(tx.connection(), job)?.filter(|job| job.host.as_ref() == Some(host))
+    else {
         return Ok(());
     };
     if !job.state.is_final() {

@@ -58,7 +58,11 @@ pub async fn send_receipt(node: &Node, waiting: &Waiting) -> Result<(), StepErro
 ///
 /// # Errors
 /// The receipt is not the host's, not under an admission of this job, or above what was reserved.
-pub async fn receive_receipt(node: &Node, from: &MemberId, delivery: ReceiptDelivery) -> Result<(), StepError> {
+pub async fn receive_receipt(
+    node: &Node,
+    from: &MemberId,
+    delivery: ReceiptDelivery,
+) -> Result<(), StepError> {
     let receipt = check(node, from, &delivery)?;
     let (now, member) = (node.outside.now(), node.member().clone());
     let transfer = TransferId::new(node.outside.now_ms(), node.outside.random());
@@ -93,8 +97,12 @@ pub async fn receive_receipt(node: &Node, from: &MemberId, delivery: ReceiptDeli
 
 /// Whether receipt and admission are the host's own, fit each other and this node's job.
 fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Verified<Receipt>, StepError> {
-    let wrong = |problem: String| StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
-    let key = |key_id: &str| node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key);
+    let wrong = |problem: String| {
+        StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)])
+    };
+    let key = |key_id: &str| {
+        node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *from).map(|(_, key)| key)
+    };
     let receipt = delivery.receipt.verify(key).map_err(|error| wrong(error.to_string()))?;
     if receipt.version != VERSION || receipt.host != *from || receipt.home != *node.member() {
         return Err(wrong("the receipt is between other members".to_owned()));
@@ -103,12 +111,17 @@ fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Ver
         return Err(wrong("the receipt is for another admission".to_owned()));
     }
     let job = node.store.read(|connection| jobs::find(connection, receipt.job))?;
-    let job = job.ok_or_else(|| StepError::refused(RefusalCode::NotFound, node.member(), [("job", receipt.job.to_string())]))?;
+    let job = job.ok_or_else(|| {
+        StepError::refused(RefusalCode::NotFound, node.member(), [("job", receipt.job.to_string())])
+    })?;
     offer::check_admission(node, &job, from, &delivery.admission)
         .map_err(|refusal| StepError::Refused(sta_decide::verdict::Refusals::one(refusal)))?;
     let ceiling = delivery.admission.verify(key).map_err(|error| wrong(error.to_string()))?.price_micro_max;
     if receipt.price_micro < 0 || receipt.price_micro > ceiling {
-        return Err(wrong(format!("the price {} is not within 0 and the reserved {ceiling}", receipt.price_micro)));
+        return Err(wrong(format!(
+            "the price {} is not within 0 and the reserved {ceiling}",
+            receipt.price_micro
+        )));
     }
     Ok(receipt)
 }
@@ -124,15 +137,19 @@ fn post_credits(
     let Some(hold) = job.hold else { return Ok(()) };
     let Some(reserved) = ledger::open_hold(tx.connection(), hold)? else { return Ok(()) };
     let damaged = |problem: String| StoreError::Damaged { what: "account", problem };
-    let account = ledger::account(tx.connection(), &job.project)?.ok_or_else(|| damaged("its project is gone".to_owned()))?;
-    let after = sta_decide::ledger::post(account, reserved, receipt.price_micro).map_err(|error| damaged(error.to_string()))?;
+    let account = ledger::account(tx.connection(), &job.project)?
+        .ok_or_else(|| damaged("its project is gone".to_owned()))?;
+    let after = sta_decide::ledger::post(account, reserved, receipt.price_micro)
+        .map_err(|error| damaged(error.to_string()))?;
     ledger::transfer(tx, id, (job.id, &job.project), Transfer::Post(hold), receipt.price_micro, after, now)
 }
 
 fn final_state(exit: &Exit) -> HomeState {
     match exit {
         Exit::Code(0) => HomeState::Completed,
-        Exit::Code(_) | Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit | Exit::SiteFault(_) => HomeState::Failed,
+        Exit::Code(_) | Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit | Exit::SiteFault(_) => {
+            HomeState::Failed
+        }
         Exit::Cancelled => HomeState::Cancelled,
     }
 }
@@ -164,7 +181,11 @@ pub fn statement_digest(statement: &Statement) -> Result<Sha256Digest, StepError
 ///
 /// # Errors
 /// It is away, or refuses.
-pub async fn peer_statement_digest(node: &Node, period: &str, with: &MemberId) -> Result<Sha256Digest, StepError> {
+pub async fn peer_statement_digest(
+    node: &Node,
+    period: &str,
+    with: &MemberId,
+) -> Result<Sha256Digest, StepError> {
     #[derive(Deserialize)]
     struct Answer {
         digest: Sha256Digest,
@@ -180,8 +201,14 @@ pub async fn peer_statement_digest(node: &Node, period: &str, with: &MemberId) -
 /// # Errors
 /// There is none yet.
 pub fn proof_file(node: &Node, job: JobId) -> Result<String, StepError> {
-    const KINDS: [&str; 6] =
-        ["job.settled", "job.finished", "job.ended", "job.refused", "job.admission-received", "job.submitted"];
+    const KINDS: [&str; 6] = [
+        "job.settled",
+        "job.finished",
+        "job.ended",
+        "job.refused",
+        "job.admission-received",
+        "job.submitted",
+    ];
     let failed = |problem: String| StepError::from(StoreError::Audit(problem));
     let proof = node.store.read(|connection| {
         let Some((size, note)) = audit::checkpoint(connection, "published")? else { return Ok(None) };
@@ -199,5 +226,7 @@ pub fn proof_file(node: &Node, job: JobId) -> Result<String, StepError> {
     let (position, path, note, entry) = proof.ok_or_else(none)?;
     let note = SignedNote::parse(note.as_bytes()).map_err(|error| failed(error.to_string()))?;
     // The entry itself travels as the extra data, so that the file alone is enough for the verifier.
-    Proof::new(position, path, note, entry).map(|proof| proof.to_string()).map_err(|error| failed(error.to_string()))
+    Proof::new(position, path, note, entry)
+        .map(|proof| proof.to_string())
+        .map_err(|error| failed(error.to_string()))
 }

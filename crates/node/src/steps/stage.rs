@@ -2,12 +2,7 @@
 //! Stage: the host brings a job's files in, in ranges, from where it stopped, and checks each against its SHA-256.
 
 use http::{StatusCode, header};
-use sta_protocol::{
-    digest::Sha256Digest,
-    federation::Offer,
-    ids::MemberId,
-    refusal::RefusalCode,
-};
+use sta_protocol::{digest::Sha256Digest, federation::Offer, ids::MemberId, refusal::RefusalCode};
 
 use super::{StepError, meter, registry::verify_record, run, transfer::TransferRequest};
 use crate::{
@@ -49,8 +44,14 @@ pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
             Ok(()) => {}
             Err(StepError::Call(CallError::Refused { member, status, refusals })) if is_final(status) => {
                 let rules: Vec<_> = refusals.iter().map(|refusal| refusal.rule.as_str()).collect();
-                let reason = format!("`{member}`, who holds a file of the job, refuses it: {}", rules.join(", "));
-                return meter::finish(node, &job, run::never_ran(node.outside.now(), Exit::SiteFault(reason))).await;
+                let reason =
+                    format!("`{member}`, who holds a file of the job, refuses it: {}", rules.join(", "));
+                return meter::finish(
+                    node,
+                    &job,
+                    run::never_ran(node.outside.now(), Exit::SiteFault(reason)),
+                )
+                .await;
             }
             Err(error) => return Err(error),
         }
@@ -61,7 +62,9 @@ pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
         .store
         .write(move |tx| {
             outbox::done(tx, id)?;
-            let Some(mut job) = hosted::find(tx.connection(), job)?.filter(|job| job.state == HostState::Staging) else {
+            let Some(mut job) =
+                hosted::find(tx.connection(), job)?.filter(|job| job.state == HostState::Staging)
+            else {
                 return Ok(None);
             };
             job.state = HostState::Ready;
@@ -82,7 +85,11 @@ fn is_final(status: StatusCode) -> bool {
 
 /// The offer that a hosted job was admitted by; it was verified before it was stored.
 pub(super) fn offer_of(job: &HostedJob) -> Result<Offer, StepError> {
-    job.offer.peek_unverified().map_err(|error| StepError::Damaged { what: "offer", job: job.job, problem: error.to_string() })
+    job.offer.peek_unverified().map_err(|error| StepError::Damaged {
+        what: "offer",
+        job: job.job,
+        problem: error.to_string(),
+    })
 }
 
 /// Every file of a job, the researcher's own and those of its datasets.
@@ -96,13 +103,19 @@ pub(super) fn files(node: &Node, offer: &Offer) -> Vec<JobFile> {
     let records = offer.datasets.iter().filter_map(|signed| verify_record(node, signed).ok());
     let datasets = records.flat_map(|record| {
         let holder = record.id.member().clone();
-        record.files.into_iter().map(move |file| JobFile { name: file.name, sha256: file.sha256, bytes: file.bytes, holder: holder.clone() })
+        record.files.into_iter().map(move |file| JobFile {
+            name: file.name,
+            sha256: file.sha256,
+            bytes: file.bytes,
+            holder: holder.clone(),
+        })
     });
     inputs.chain(datasets).collect()
 }
 
 async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), StepError> {
-    let missing: Vec<JobFile> = files(node, offer).into_iter().filter(|file| !node.blobs.has(file.sha256)).collect();
+    let missing: Vec<JobFile> =
+        files(node, offer).into_iter().filter(|file| !node.blobs.has(file.sha256)).collect();
     let mut holders: Vec<&MemberId> = missing.iter().map(|file| &file.holder).collect();
     holders.sort();
     holders.dedup();
@@ -141,7 +154,8 @@ pub(super) async fn fetch(
         let last = bytes.min(offset + RANGE_BYTES) - 1;
         let answer = node.outbound().get(holder, path, Some((offset, last))).await?;
         let expected = format!("bytes {offset}-{last}/{bytes}");
-        let got = answer.headers.get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let got =
+            answer.headers.get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or("");
         if got != expected || answer.body.len() as u64 != last - offset + 1 {
             let facts = [("range", expected), ("content_range", got.to_owned())];
             return Err(StepError::refused(RefusalCode::RangeWrong, node.member(), facts));

@@ -48,8 +48,13 @@ pub struct SubmitRequest {
 ///
 /// # Errors
 /// The request itself is wrong, its id is taken by another request, or the store failed.
-pub async fn submit(node: &Node, researcher: &Researcher, request: SubmitRequest) -> Result<HomeJob, StepError> {
-    let request_sha256 = Sha256Digest::of_json(&request).map_err(|error| malformed(node, "request", error.to_string()))?;
+pub async fn submit(
+    node: &Node,
+    researcher: &Researcher,
+    request: SubmitRequest,
+) -> Result<HomeJob, StepError> {
+    let request_sha256 =
+        Sha256Digest::of_json(&request).map_err(|error| malformed(node, "request", error.to_string()))?;
     if let Some(job) = known(node, request.job, request_sha256)? {
         return Ok(job);
     }
@@ -58,7 +63,8 @@ pub async fn submit(node: &Node, researcher: &Researcher, request: SubmitRequest
     learn_datasets(node, &request.spec).await?;
     let (records, signed_records) = dataset_records(node, &request.spec)?;
     let mut job = HomeJob::new(researcher, &request, request_sha256, now);
-    let spec_digest = Sha256Digest::of_json(&request.spec).map_err(|error| malformed(node, "spec", error.to_string()))?;
+    let spec_digest =
+        Sha256Digest::of_json(&request.spec).map_err(|error| malformed(node, "spec", error.to_string()))?;
     let shown = Shown {
         passport: &request.passport,
         holder_proof: &request.holder_proof,
@@ -96,13 +102,21 @@ impl Dossier {
 }
 
 impl HomeJob {
-    fn new(researcher: &Researcher, request: &SubmitRequest, request_sha256: Sha256Digest, now: Timestamp) -> Self {
+    fn new(
+        researcher: &Researcher,
+        request: &SubmitRequest,
+        request_sha256: Sha256Digest,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id: request.job,
             researcher: researcher.id.clone(),
             project: request.spec.project.clone(),
             spec: request.spec.clone(),
-            credentials: Credentials { passport: request.passport.clone(), holder_proof: request.holder_proof.clone() },
+            credentials: Credentials {
+                passport: request.passport.clone(),
+                holder_proof: request.holder_proof.clone(),
+            },
             request_sha256,
             state: HomeState::Offered,
             dossier: serde_json::Value::Null,
@@ -153,17 +167,20 @@ fn malformed(node: &Node, field: &str, problem: String) -> StepError {
 /// its dataset unknown, which refuses the job with that reason.
 async fn learn_datasets(node: &Node, spec: &JobSpec) -> Result<(), StepError> {
     for id in spec.datasets.iter().filter(|id| id.member() != node.member()) {
-        if node.store.read(|connection| registry::dataset(connection, id))?.is_none() {
-            if let Err(error) = super::registry::fetch_dataset(node, id).await {
-                tracing::warn!(dataset = %id, error = %error, "the dataset's record cannot be fetched");
-            }
+        if node.store.read(|connection| registry::dataset(connection, id))?.is_none()
+            && let Err(error) = super::registry::fetch_dataset(node, id).await
+        {
+            tracing::warn!(dataset = %id, error = %error, "the dataset's record cannot be fetched");
         }
     }
     Ok(())
 }
 
 /// The newest record of each dataset that this node has, each checked against its member's key.
-fn dataset_records(node: &Node, spec: &JobSpec) -> Result<(Vec<DatasetRecord>, Vec<Signed<DatasetRecord>>), StepError> {
+fn dataset_records(
+    node: &Node,
+    spec: &JobSpec,
+) -> Result<(Vec<DatasetRecord>, Vec<Signed<DatasetRecord>>), StepError> {
     let mut records = Vec::new();
     let mut signed_records = Vec::new();
     for id in &spec.datasets {
@@ -231,7 +248,8 @@ pub(super) fn make_offer(
         offered_at: node.outside.now(),
         expires_at,
     };
-    let signed = Signed::sign(&offer, &node.keys.signing).map_err(|error| malformed(node, "offer", error.to_string()))?;
+    let signed = Signed::sign(&offer, &node.keys.signing)
+        .map_err(|error| malformed(node, "offer", error.to_string()))?;
     job.offer_id = Some(offer.offer);
     job.offer = Some(signed);
     job.site = Some(choice.site.clone());
@@ -242,13 +260,23 @@ pub(super) fn make_offer(
 
 /// Sets the offer's highest price aside and puts the offer into the host's lane; within the caller's transaction.
 /// `None` when other jobs have taken the credits in the meantime: then the hold is the refusal.
-pub(super) fn hold_and_send(tx: &Tx<'_>, job: &HomeJob, choice: &CandidateNote, now: Timestamp) -> Result<Result<(), Refusal>, StoreError> {
+pub(super) fn hold_and_send(
+    tx: &Tx<'_>,
+    job: &HomeJob,
+    choice: &CandidateNote,
+    now: Timestamp,
+) -> Result<Result<(), Refusal>, StoreError> {
     let damaged = |problem: &str| StoreError::Damaged { what: "job", problem: problem.to_owned() };
-    let (Some(offer), Some(hold)) = (job.offer_id, job.hold) else { return Err(damaged("an offer without id or hold")) };
-    let account = ledger::account(tx.connection(), &job.project)?.ok_or_else(|| damaged("its project is gone"))?;
+    let (Some(offer), Some(hold)) = (job.offer_id, job.hold) else {
+        return Err(damaged("an offer without id or hold"));
+    };
+    let account =
+        ledger::account(tx.connection(), &job.project)?.ok_or_else(|| damaged("its project is gone"))?;
     let after = match sta_decide::ledger::reserve(account, choice.price_micro_max) {
         Ok(after) => after,
-        Err(error) => return error.refusal(&choice.member).map(Err).ok_or_else(|| damaged(&error.to_string())),
+        Err(error) => {
+            return error.refusal(&choice.member).map(Err).ok_or_else(|| damaged(&error.to_string()));
+        }
     };
     ledger::transfer(tx, hold, (job.id, &job.project), Transfer::Hold, choice.price_micro_max, after, now)?;
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);

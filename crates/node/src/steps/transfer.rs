@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Transfer: a host asks for the files of an admitted job. Whoever holds them decides by its own rules before a byte leaves.
 
+use serde::{Deserialize, Serialize};
 use sta_decide::{
     authorize::authorize,
     facts::{RunFacts, RunInputs},
 };
-use serde::{Deserialize, Serialize};
 use sta_protocol::{
     digest::Sha256Digest,
     federation::{Admission, Offer},
@@ -76,28 +76,47 @@ pub fn read(
     Ok(FilePart { bytes, offset, whole, sha256: file })
 }
 
-fn check_documents(node: &Node, from: &MemberId, request: &TransferRequest) -> Result<Verified<Offer>, StepError> {
-    let wrong = |problem: String| StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
+fn check_documents(
+    node: &Node,
+    from: &MemberId,
+    request: &TransferRequest,
+) -> Result<Verified<Offer>, StepError> {
+    let wrong = |problem: String| {
+        StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)])
+    };
     let any = |key_id: &str| node.treaty.signing_key(key_id).map(|(_, key)| key);
     let signer = |key_id: &str| node.treaty.signing_key(key_id).map(|(member, _)| member.id.clone());
     let offer = request.offer.verify(any).map_err(|error| wrong(error.to_string()))?;
     let admission = request.admission.verify(any).map_err(|error| wrong(error.to_string()))?;
-    let signed_right = signer(offer.key_id()).as_ref() == Some(&offer.home) && signer(admission.key_id()).as_ref() == Some(from);
-    let fits = admission.offer_digest == request.offer.digest() && admission.host == *from && offer.treaty == node.treaty_digest();
-    if signed_right && fits { Ok(offer) } else { Err(wrong("offer and admission do not fit together".to_owned())) }
+    let signed_right = signer(offer.key_id()).as_ref() == Some(&offer.home)
+        && signer(admission.key_id()).as_ref() == Some(from);
+    let fits = admission.offer_digest == request.offer.digest()
+        && admission.host == *from
+        && offer.treaty == node.treaty_digest();
+    if signed_right && fits {
+        Ok(offer)
+    } else {
+        Err(wrong("offer and admission do not fit together".to_owned()))
+    }
 }
 
 /// Home gives files only for the offer that stands.
 fn still_wanted(node: &Node, offer: &Offer) -> Result<(), StepError> {
     let job = node.store.read(|connection| jobs::find(connection, offer.job))?;
     let stands = job.is_some_and(|job| job.offer_id == Some(offer.offer) && !job.state.is_final());
-    if stands { Ok(()) } else { Err(StepError::refused(RefusalCode::Conflict, node.member(), [("job", offer.job.to_string())])) }
+    if stands {
+        Ok(())
+    } else {
+        Err(StepError::refused(RefusalCode::Conflict, node.member(), [("job", offer.job.to_string())]))
+    }
 }
 
 /// The holder's own reading of whether the data may be processed at that site.
 fn decide(node: &Node, offer: &Offer) -> Result<(), StepError> {
     let now = node.outside.now();
-    let damaged = |problem: String| StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)]);
+    let damaged = |problem: String| {
+        StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)])
+    };
     let mut records = Vec::new();
     for signed in &offer.datasets {
         let sent = verify_record(node, signed).map_err(damaged)?;
@@ -135,7 +154,13 @@ fn decide(node: &Node, offer: &Offer) -> Result<(), StepError> {
 /// The files of the job that this node answers for: the researcher's inputs at home, its own datasets' files.
 fn files_here(node: &Node, offer: &Offer) -> Vec<Sha256Digest> {
     let inputs = offer.spec.inputs.iter().filter(|_| offer.home == *node.member()).map(|input| input.sha256);
-    let own = |signed: &Signed<_>| verify_record(node, signed).ok().filter(|record| record.id.member() == node.member());
-    let datasets = offer.datasets.iter().filter_map(own).flat_map(|record| record.files.into_iter().map(|file| file.sha256));
+    let own = |signed: &Signed<_>| {
+        verify_record(node, signed).ok().filter(|record| record.id.member() == node.member())
+    };
+    let datasets = offer
+        .datasets
+        .iter()
+        .filter_map(own)
+        .flat_map(|record| record.files.into_iter().map(|file| file.sha256));
     inputs.chain(datasets).filter(|file| node.blobs.has(*file)).collect()
 }

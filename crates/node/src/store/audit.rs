@@ -45,11 +45,11 @@ impl HashSource for StoredHashes<'_> {
         let hash = |row: &rusqlite::Row<'_>| row.get::<_, [u8; 32]>(0).map(Hash);
         let (start, end) = (signed(start), signed(start.saturating_add(count as u64)));
         if level == 0 {
-            let sql = "SELECT leaf FROM audit_entries WHERE position >= ?1 AND position < ?2 ORDER BY position";
+            let sql =
+                "SELECT leaf FROM audit_entries WHERE position >= ?1 AND position < ?2 ORDER BY position";
             self.0.prepare_cached(sql)?.query_map(params![start, end], hash)?.collect()
         } else {
-            let sql =
-                "SELECT hash FROM audit_nodes WHERE level = ?1 AND position >= ?2 AND position < ?3 ORDER BY position";
+            let sql = "SELECT hash FROM audit_nodes WHERE level = ?1 AND position >= ?2 AND position < ?3 ORDER BY position";
             self.0.prepare_cached(sql)?.query_map(params![level, start, end], hash)?.collect()
         }
     }
@@ -63,7 +63,11 @@ pub(super) struct AuditWriter {
 }
 
 impl AuditWriter {
-    pub(super) fn load(connection: &Connection, keys: LogKeys, chance: Arc<dyn Chance>) -> Result<Self, StoreError> {
+    pub(super) fn load(
+        connection: &Connection,
+        keys: LogKeys,
+        chance: Arc<dyn Chance>,
+    ) -> Result<Self, StoreError> {
         let mut writer = Self { keys, chance, frontier: Frontier::new() };
         writer.reload(connection)?;
         Ok(writer)
@@ -74,7 +78,11 @@ impl AuditWriter {
         let size = log_size(connection)?;
         self.frontier = Frontier::rebuild(&StoredHashes(connection), size).map_err(audit_error)?;
         let Some((_, note)) = checkpoint(connection, "latest")? else {
-            return if size == 0 { Ok(()) } else { Err(damaged("log", "has entries and no checkpoint".to_owned())) };
+            return if size == 0 {
+                Ok(())
+            } else {
+                Err(damaged("log", "has entries and no checkpoint".to_owned()))
+            };
         };
         let note = SignedNote::parse(note.as_bytes()).map_err(audit_error)?;
         let checkpoint = Checkpoint::open(&note, self.keys.signer.verifier_key()).map_err(audit_error)?;
@@ -86,7 +94,11 @@ impl AuditWriter {
     }
 
     /// Appends a batch and signs one checkpoint over it, within the caller's transaction.
-    pub(super) fn append(&mut self, connection: &Connection, entries: Vec<PendingEntry>) -> Result<(), StoreError> {
+    pub(super) fn append(
+        &mut self,
+        connection: &Connection,
+        entries: Vec<PendingEntry>,
+    ) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -215,8 +227,13 @@ pub fn entries(connection: &Connection, start: u64, count: u64) -> Result<Vec<Ve
 }
 
 /// Where the newest entry of a kind about a subject is, and its bytes.
-pub fn find_entry(connection: &Connection, kind: &str, subject: &str) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-    let sql = "SELECT e.position, e.entry FROM audit_payloads p JOIN audit_entries e ON e.position = p.position
+pub fn find_entry(
+    connection: &Connection,
+    kind: &str,
+    subject: &str,
+) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+    let sql =
+        "SELECT e.position, e.entry FROM audit_payloads p JOIN audit_entries e ON e.position = p.position
                WHERE p.subject = ?1 AND p.kind = ?2 ORDER BY p.position DESC LIMIT 1";
     connection
         .prepare_cached(sql)

@@ -53,7 +53,11 @@ impl Blobs {
     /// It cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         for directory in [root.to_owned(), root.join("partial")] {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|source| file_error(&directory, source))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&directory)
+                .map_err(|source| file_error(&directory, source))?;
         }
         Ok(Self { root: root.to_owned() })
     }
@@ -132,7 +136,12 @@ impl Blobs {
     ///
     /// # Errors
     /// The file is not here, or the disk says no.
-    pub fn read(&self, digest: Sha256Digest, offset: u64, length_max: usize) -> Result<(Vec<u8>, u64), StoreError> {
+    pub fn read(
+        &self,
+        digest: Sha256Digest,
+        offset: u64,
+        length_max: usize,
+    ) -> Result<(Vec<u8>, u64), StoreError> {
         read_range(&self.path(digest), offset, length_max)
     }
 
@@ -143,10 +152,16 @@ impl Blobs {
     fn place(&self, partial: &Path, digest: Sha256Digest) -> Result<(), StoreError> {
         let target = self.path(digest);
         let directory = target.parent().unwrap_or(&self.root);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|source| file_error(directory, source))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|source| file_error(directory, source))?;
         fs::rename(partial, &target).map_err(|source| file_error(&target, source))?;
         // The name must survive a power cut as well as the bytes.
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(|source| file_error(directory, source))
+        File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|source| file_error(directory, source))
     }
 }
 

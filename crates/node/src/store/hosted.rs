@@ -109,7 +109,9 @@ pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
 /// Writes everything about a hosted job that changes on its way.
 pub fn update(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
     tx.connection()
-        .prepare_cached("UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5 WHERE job = ?1")
+        .prepare_cached(
+            "UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5 WHERE job = ?1",
+        )
         .and_then(|mut update| {
             update.execute(params![
                 job.job.to_string(),
@@ -135,13 +137,21 @@ pub fn find(connection: &Connection, job: JobId) -> Result<Option<HostedJob>, St
 }
 
 /// The hosted jobs of a site in one state, in the order they were admitted.
-pub fn list(connection: &Connection, site: &SiteId, state: HostState, limit: u32) -> Result<Vec<HostedJob>, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM hosted WHERE site = ?1 AND state = ?2 ORDER BY admitted_at, job LIMIT ?3");
+pub fn list(
+    connection: &Connection,
+    site: &SiteId,
+    state: HostState,
+    limit: u32,
+) -> Result<Vec<HostedJob>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM hosted WHERE site = ?1 AND state = ?2 ORDER BY admitted_at, job LIMIT ?3"
+    );
     connection
         .prepare_cached(&sql)
         .and_then(|mut query| {
-            query.query_map(params![site.as_str(), state.as_str(), limit], raw)?.collect::<Result<Vec<_>, _>>()
+            query
+                .query_map(params![site.as_str(), state.as_str(), limit], raw)?
+                .collect::<Result<Vec<_>, _>>()
         })
         .doing("list the hosted jobs")?
         .into_iter()
@@ -171,7 +181,9 @@ pub fn site_use(connection: &Connection, site: &SiteId, owner: &MemberId) -> Res
     let rows: Vec<(bool, bool, u32, i64, i64, i64)> = connection
         .prepare_cached(sql)
         .and_then(|mut query| {
-            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?));
+            let row = |row: &Row<'_>| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            };
             query.query_map(params![site.as_str(), owner.as_str()], row)?.collect()
         })
         .doing("add up a site's jobs")?;
@@ -197,7 +209,9 @@ pub fn site_use(connection: &Connection, site: &SiteId, owner: &MemberId) -> Res
 pub fn withdraw_offer(tx: &Tx<'_>, offer: OfferId, job: JobId, now: Timestamp) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached("INSERT OR IGNORE INTO withdrawn (offer_id, job, withdrawn_at) VALUES (?1, ?2, ?3)")
-        .and_then(|mut insert| insert.execute(params![offer.to_string(), job.to_string(), now.as_millisecond()]))
+        .and_then(|mut insert| {
+            insert.execute(params![offer.to_string(), job.to_string(), now.as_millisecond()])
+        })
         .doing("note a withdrawal")
         .map(|_rows| ())
 }
@@ -211,10 +225,19 @@ pub fn is_withdrawn(connection: &Connection, offer: OfferId) -> Result<bool, Sto
 }
 
 /// Keeps a refusal, so that the same offer gets the same answer.
-pub fn refuse_offer(tx: &Tx<'_>, offer: OfferId, refusals: &[Refusal], now: Timestamp) -> Result<(), StoreError> {
+pub fn refuse_offer(
+    tx: &Tx<'_>,
+    offer: OfferId,
+    refusals: &[Refusal],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.connection()
-        .prepare_cached("INSERT OR IGNORE INTO refused_offers (offer_id, refusals, refused_at) VALUES (?1, ?2, ?3)")
-        .and_then(|mut insert| insert.execute(params![offer.to_string(), json(&refusals), now.as_millisecond()]))
+        .prepare_cached(
+            "INSERT OR IGNORE INTO refused_offers (offer_id, refusals, refused_at) VALUES (?1, ?2, ?3)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![offer.to_string(), json(&refusals), now.as_millisecond()])
+        })
         .doing("keep a refusal")
         .map(|_rows| ())
 }

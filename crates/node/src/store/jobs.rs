@@ -200,7 +200,9 @@ pub fn list(
         .prepare_cached(&sql)
         .and_then(|mut query| {
             let before = before.map(|id| id.to_string());
-            query.query_map(params![researcher.map(ResearcherId::as_str), before, limit], raw)?.collect::<Result<Vec<_>, _>>()
+            query
+                .query_map(params![researcher.map(ResearcherId::as_str), before, limit], raw)?
+                .collect::<Result<Vec<_>, _>>()
         })
         .doing("list the jobs")?
         .into_iter()

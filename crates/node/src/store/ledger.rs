@@ -117,7 +117,9 @@ pub fn lines(
     let sql = "SELECT line FROM receipts WHERE period = ?1 AND ((home = ?2 AND host = ?3) OR (home = ?3 AND host = ?2)) ORDER BY id";
     let texts: Vec<String> = connection
         .prepare_cached(sql)
-        .and_then(|mut query| query.query_map(params![period, a.as_str(), b.as_str()], |row| row.get(0))?.collect())
+        .and_then(|mut query| {
+            query.query_map(params![period, a.as_str(), b.as_str()], |row| row.get(0))?.collect()
+        })
         .doing("read the receipts of a period")?;
     texts.iter().map(|text| from_json(text)).collect()
 }

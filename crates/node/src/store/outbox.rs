@@ -101,7 +101,14 @@ pub struct Waiting {
 }
 
 /// Puts an effect at the end of a lane.
-pub fn put(tx: &Tx<'_>, lane: &Lane, effect: Effect, job: JobId, key: &str, now_ms: u64) -> Result<(), StoreError> {
+pub fn put(
+    tx: &Tx<'_>,
+    lane: &Lane,
+    effect: Effect,
+    job: JobId,
+    key: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached("INSERT INTO outbox (lane, kind, job, key, due_at) VALUES (?1, ?2, ?3, ?4, ?5)")
         .and_then(|mut insert| {
@@ -112,12 +119,19 @@ pub fn put(tx: &Tx<'_>, lane: &Lane, effect: Effect, job: JobId, key: &str, now_
 }
 
 /// The effects of a lane that are due, oldest first: at most `limit`, at most one a job, so that a job's effects keep their order.
-pub fn due(connection: &Connection, lane: &Lane, now_ms: u64, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+pub fn due(
+    connection: &Connection,
+    lane: &Lane,
+    now_ms: u64,
+    limit: u32,
+) -> Result<Vec<Waiting>, StoreError> {
     let sql = "SELECT MIN(id), kind, job, key, attempts, due_at FROM outbox WHERE lane = ?1 GROUP BY job HAVING due_at <= ?2 ORDER BY 1 LIMIT ?3";
     connection
         .prepare_cached(sql)
         .and_then(|mut query| {
-            query.query_map(params![lane.to_string(), signed(now_ms), limit], raw)?.collect::<Result<Vec<_>, _>>()
+            query
+                .query_map(params![lane.to_string(), signed(now_ms), limit], raw)?
+                .collect::<Result<Vec<_>, _>>()
         })
         .doing("read the outbox")?
         .into_iter()
@@ -166,7 +180,9 @@ pub fn forget(tx: &Tx<'_>, job: JobId, effect: Effect) -> Result<(), StoreError>
 pub fn failed(tx: &Tx<'_>, id: i64, due_at_ms: u64, error: &str) -> Result<(), StoreError> {
     let error: String = error.chars().take(ERROR_CHARS_MAX).collect();
     tx.connection()
-        .prepare_cached("UPDATE outbox SET attempts = attempts + 1, due_at = ?2, last_error = ?3 WHERE id = ?1")
+        .prepare_cached(
+            "UPDATE outbox SET attempts = attempts + 1, due_at = ?2, last_error = ?3 WHERE id = ?1",
+        )
         .and_then(|mut update| update.execute(params![id, signed(due_at_ms), error]))
         .doing("note a failed attempt")
         .map(|_rows| ())

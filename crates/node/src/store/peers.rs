@@ -103,7 +103,10 @@ pub struct WitnessProgress {
 }
 
 /// How far a peer's witness has come.
-pub fn witness_progress(connection: &Connection, member: &MemberId) -> Result<Option<WitnessProgress>, StoreError> {
+pub fn witness_progress(
+    connection: &Connection,
+    member: &MemberId,
+) -> Result<Option<WitnessProgress>, StoreError> {
     let row: Option<(i64, i64, Option<i64>)> = connection
         .prepare_cached("SELECT size, cosigned_at, behind_since FROM witnesses WHERE member = ?1")
         .and_then(|mut query| {
@@ -121,7 +124,11 @@ pub fn witness_progress(connection: &Connection, member: &MemberId) -> Result<Op
 }
 
 /// Notes how far a peer's witness has come.
-pub fn keep_witness_progress(tx: &Tx<'_>, member: &MemberId, progress: WitnessProgress) -> Result<(), StoreError> {
+pub fn keep_witness_progress(
+    tx: &Tx<'_>,
+    member: &MemberId,
+    progress: WitnessProgress,
+) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached("INSERT OR REPLACE INTO witnesses (member, size, cosigned_at, behind_since) VALUES (?1, ?2, ?3, ?4)")
         .and_then(|mut insert| {
@@ -146,10 +153,15 @@ pub fn keep_site_report(tx: &Tx<'_>, site: &SiteId, report: &str, now: Timestamp
 }
 
 /// The newest report of a site, JSON, and when it came.
-pub fn site_report(connection: &Connection, site: &SiteId) -> Result<Option<(String, Timestamp)>, StoreError> {
+pub fn site_report(
+    connection: &Connection,
+    site: &SiteId,
+) -> Result<Option<(String, Timestamp)>, StoreError> {
     let row: Option<(String, i64)> = connection
         .prepare_cached("SELECT report, reported_at FROM site_reports WHERE site = ?1")
-        .and_then(|mut query| query.query_row([site.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .and_then(|mut query| {
+            query.query_row([site.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
         .doing("read a site's report")?;
     row.map(|(report, at)| Ok((report, timestamp(at)?))).transpose()
 }
@@ -163,7 +175,9 @@ pub fn grant_file(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.connection()
-        .prepare_cached("INSERT OR IGNORE INTO grants (job, sha256, peer, granted_at) VALUES (?1, ?2, ?3, ?4)")
+        .prepare_cached(
+            "INSERT OR IGNORE INTO grants (job, sha256, peer, granted_at) VALUES (?1, ?2, ?3, ?4)",
+        )
         .and_then(|mut insert| {
             insert.execute(params![job.to_string(), file.to_string(), peer.as_str(), now.as_millisecond()])
         })
@@ -223,10 +237,13 @@ pub fn put_output(tx: &Tx<'_>, job: JobId, file: &OutputFile) -> Result<(), Stor
 pub fn output(connection: &Connection, job: JobId, name: &str) -> Result<Option<HeldOutput>, StoreError> {
     type Raw = (String, i64, String, String, Option<i64>);
     let row: Option<Raw> = connection
-        .prepare_cached("SELECT sha256, bytes, class, held_by, released_at FROM outputs WHERE job = ?1 AND name = ?2")
+        .prepare_cached(
+            "SELECT sha256, bytes, class, held_by, released_at FROM outputs WHERE job = ?1 AND name = ?2",
+        )
         .and_then(|mut query| {
-            let row =
-                |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            };
             query.query_row([job.to_string().as_str(), name], row).optional()
         })
         .doing("read an output")?;

@@ -20,7 +20,10 @@ impl Readers {
         Self { path, idle: Mutex::new(Vec::new()) }
     }
 
-    pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let kept = self.lock().pop();
         let connection = match kept {
             Some(connection) => connection,

@@ -66,7 +66,12 @@ pub fn put_researcher(
              ON CONFLICT (id) DO UPDATE SET token_sha256 = excluded.token_sha256, holder = excluded.holder",
         )
         .and_then(|mut insert| {
-            insert.execute(params![researcher.id.as_str(), token_sha256, researcher.holder, now.as_millisecond()])
+            insert.execute(params![
+                researcher.id.as_str(),
+                token_sha256,
+                researcher.holder,
+                now.as_millisecond()
+            ])
         })
         .doing("write a researcher")?;
     tx.connection()
@@ -74,7 +79,10 @@ pub fn put_researcher(
         .doing("write a researcher's roles")?;
     for role in &researcher.roles {
         tx.connection()
-            .execute("INSERT INTO roles (researcher, role) VALUES (?1, ?2)", [researcher.id.as_str(), role.as_str()])
+            .execute(
+                "INSERT INTO roles (researcher, role) VALUES (?1, ?2)",
+                [researcher.id.as_str(), role.as_str()],
+            )
             .doing("write a researcher's roles")?;
     }
     Ok(())

@@ -20,12 +20,13 @@ pub(super) fn prepare(connection: &mut Connection, mode: WriterMode) -> Result<(
         ))
         .doing("set up its file")?;
     connection.set_prepared_statement_cache_capacity(128);
-    let version: usize =
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).doing("read its version").map(
-            |version| usize::try_from(version).unwrap_or(usize::MAX),
-        )?;
+    let version: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+        .doing("read its version")
+        .map(|version| usize::try_from(version).unwrap_or(usize::MAX))?;
     if version > MIGRATIONS.len() {
-        let problem = format!("is {version}, this software knows up to {}: use the newer `sta`", MIGRATIONS.len());
+        let problem =
+            format!("is {version}, this software knows up to {}: use the newer `sta`", MIGRATIONS.len());
         return Err(StoreError::Damaged { what: "version number", problem });
     }
     for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {

@@ -81,7 +81,7 @@ pub(super) struct Writer {
 
 enum Inner {
     Thread { queue: Mutex<Option<SyncSender<Task>>>, thread: Mutex<Option<std::thread::JoinHandle<()>>> },
-    Inline(Mutex<Core>),
+    Inline(Box<Mutex<Core>>),
 }
 
 impl Writer {
@@ -94,7 +94,7 @@ impl Writer {
         let audit = AuditWriter::load(&connection, keys, chance)?;
         let mut core = Core { connection, audit };
         let inner = match mode {
-            WriterMode::Simulated => Inner::Inline(Mutex::new(core)),
+            WriterMode::Simulated => Inner::Inline(Box::new(Mutex::new(core))),
             WriterMode::Durable => {
                 let (queue, tasks) = sync_channel(QUEUE_MAX);
                 let thread = std::thread::Builder::new()
@@ -114,7 +114,9 @@ impl Writer {
                 let queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
                 match queue.as_ref().map(|queue| queue.try_send(task)) {
                     Some(Ok(())) => {}
-                    Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => return Err(StoreError::Busy),
+                    Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
+                        return Err(StoreError::Busy);
+                    }
                 }
             }
         }

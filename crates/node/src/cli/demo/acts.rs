@@ -22,11 +22,13 @@ const EPOCHS_LONG: &str = "120";
 ///
 /// # Errors
 /// A command failed.
-pub fn people_and_data(stage: &Stage) -> Result<(), Failure> {
+pub(super) fn people_and_data(stage: &Stage) -> Result<(), Failure> {
     examples::write(stage)?;
     std::fs::write(stage.path("examples/secret-plans.txt"), "plans that stay in Canada\n")
         .trying_to("write an example")?;
-    stage.say("   Ada researches in Toronto (ca), Bruno in Munich (de); Clara (de) and Dan (ca) are data stewards.");
+    stage.say(
+        "   Ada researches in Toronto (ca), Bruno in Munich (de); Clara (de) and Dan (ca) are data stewards.",
+    );
     stage.sta(&["researcher", "add", "--dir", "{}/ca", "ada", "--profile", ADA])?;
     stage.sta(&["researcher", "add", "--dir", "{}/de", "bruno", "--profile", BRUNO])?;
     stage.sta(&["researcher", "add", "--dir", "{}/de", "clara", "--role", "steward", "--profile", CLARA])?;
@@ -161,7 +163,7 @@ fn first_refusal(refusals: &Value, rule: &str) -> String {
 ///
 /// # Errors
 /// It did not come out as promised.
-pub fn open_data_crosses_to_clean_power(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
+pub(super) fn open_data_crosses_to_clean_power(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     stage.say("\n1. Munich trains on open data where power is cleanest: both nations allow it, Québec has the fewest grams.");
     let job = id_of(&submit(stage, BRUNO, "{}/examples/digits/job.toml", &[])?)?;
     let done = stage.wait_for(BRUNO, &job, &["completed"])?;
@@ -189,7 +191,7 @@ fn fetch_accuracy(stage: &Stage, profile: &str, job: &str) -> Result<f64, Failur
 ///
 /// # Errors
 /// It did not come out as promised.
-pub fn hospital_data_stays_in_the_eea(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
+pub(super) fn hospital_data_stays_in_the_eea(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     stage.say("\n2. Toronto trains on hospital data: it may only run in the EEA, and what it learns stays there until a steward lets it go.");
     let allowed = ["--site-refuse", "frankfurt-cloud"];
     let job = id_of(&submit(stage, ADA, "{}/examples/hospital/job.toml", &allowed)?)?;
@@ -230,7 +232,7 @@ pub fn hospital_data_stays_in_the_eea(stage: &Stage, report: &mut Report) -> Res
 ///
 /// # Errors
 /// It did not come out as promised.
-pub fn foreign_law_is_refused(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
+pub(super) fn foreign_law_is_refused(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     stage.say("\n3. The same job at frankfurt-cloud, whose operator's parent answers to United States law:");
     let job = submit(stage, ADA, "{}/examples/hospital/job.toml", &["--site-allow", "frankfurt-cloud"])?;
     expect("it is refused by SOV-004", has_rule(&job["refusals"], "SOV-004"), &job)?;
@@ -248,7 +250,10 @@ fn has_rule(refusals: &Value, rule: &str) -> bool {
 ///
 /// # Errors
 /// It did not come out as promised.
-pub async fn protected_data_is_refused_twice(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
+pub(super) async fn protected_data_is_refused_twice(
+    stage: &Stage,
+    report: &mut Report,
+) -> Result<(), Failure> {
     stage.say("\n4. Protected Canadian data asked to run in Jülich: the Canadian node refuses.");
     let file = "{}/examples/plans.toml";
     std::fs::write(stage.path("examples/plans.toml"), PLANS_JOB).trying_to("write an example")?;
@@ -281,7 +286,7 @@ datasets = ["ca/plans"]
 ///
 /// # Errors
 /// It did not come out as promised.
-pub fn a_killed_node_loses_nothing(
+pub(super) fn a_killed_node_loses_nothing(
     stage: &Stage,
     nodes: &mut Nodes,
     report: &mut Report,

@@ -28,7 +28,7 @@ const FILES: [(&str, &[u8]); 8] = [
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(stage: &Stage) -> Result<(), Failure> {
+pub(super) fn write(stage: &Stage) -> Result<(), Failure> {
     for (name, bytes) in FILES {
         let path = stage.path("examples").join(name);
         let doing = format!("write `{}`", path.display());

@@ -36,7 +36,10 @@ const DOING: &str = "force an offer onto the German node";
 ///
 /// # Errors
 /// The offer could not be made or sent, or was admitted.
-pub async fn offer_without_own_check(stage: &Stage, job_file: &str) -> Result<(String, Value), Failure> {
+pub(super) async fn offer_without_own_check(
+    stage: &Stage,
+    job_file: &str,
+) -> Result<(String, Value), Failure> {
     let profile = Profile::open(Some(&stage.path("people/ada")))?;
     let spec = JobFile::parse(job_file, "plans.toml")?.spec(Vec::new(), None)?;
     let treaty = verified(&stage.path("treaty.jws.json"))?;

@@ -27,7 +27,7 @@ const PIDS: &str = "nodes.pid";
 
 /// One member of the demo.
 #[derive(Debug)]
-pub struct DemoNode {
+pub(super) struct DemoNode {
     /// Short name.
     pub member: &'static str,
     /// Address.
@@ -37,7 +37,7 @@ pub struct DemoNode {
 
 /// Both members.
 #[derive(Debug)]
-pub struct Nodes {
+pub(super) struct Nodes {
     /// Canada.
     pub ca: DemoNode,
     /// Germany.
@@ -49,7 +49,7 @@ impl Nodes {
     ///
     /// # Errors
     /// A step failed.
-    pub fn found(stage: &Stage) -> Result<Self, Failure> {
+    pub(super) fn found(stage: &Stage) -> Result<Self, Failure> {
         let (ca, de) = free_ports()?;
         let node = |member, port| DemoNode { member, url: format!("http://127.0.0.1:{port}"), process: None };
         let mut nodes = Self { ca: node("ca", ca), de: node("de", de) };
@@ -78,7 +78,7 @@ impl Nodes {
     }
 
     /// Ends both.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.ca.stop();
         self.de.stop();
     }
@@ -87,7 +87,7 @@ impl Nodes {
     ///
     /// # Errors
     /// The note cannot be written.
-    pub fn leave_running(&mut self, stage: &Stage) -> Result<(), Failure> {
+    pub(super) fn leave_running(&mut self, stage: &Stage) -> Result<(), Failure> {
         let nodes = [&self.ca, &self.de];
         let pids: Vec<String> = nodes
             .iter()
@@ -137,7 +137,7 @@ impl DemoNode {
     ///
     /// # Errors
     /// It does not come up; its log says why.
-    pub fn start(&mut self, stage: &Stage) -> Result<(), Failure> {
+    pub(super) fn start(&mut self, stage: &Stage) -> Result<(), Failure> {
         let doing = format!("start the node `{}`", self.member);
         let log_path = stage.path(&format!("{}.log", self.member));
         let log = File::options().create(true).append(true).open(&log_path).trying_to(&doing)?;
@@ -167,7 +167,7 @@ impl DemoNode {
     ///
     /// # Errors
     /// It is not there to be killed.
-    pub fn kill(&mut self) -> Result<(), Failure> {
+    pub(super) fn kill(&mut self) -> Result<(), Failure> {
         let doing = format!("kill the node `{}`", self.member);
         let mut child = self.process.take().ok_or_else(|| Failure::new(&doing, "it does not run"))?;
         child.kill().trying_to(&doing)?;
@@ -190,7 +190,7 @@ impl DemoNode {
 }
 
 /// Ends the nodes that an earlier `sta demo --keep` left running.
-pub fn stop_earlier(directory: &Path) {
+pub(super) fn stop_earlier(directory: &Path) {
     let pids = std::fs::read_to_string(directory.join(PIDS)).unwrap_or_default();
     for pid in pids.lines().filter_map(|pid| pid.parse().ok()) {
         // A process id can have been given to somebody else since.

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Everything that the JSON document says.
-pub struct Report {
+pub(super) struct Report {
     treaty: Value,
     currency: String,
     nodes: Vec<Value>,
@@ -31,7 +31,7 @@ impl Report {
     ///
     /// # Errors
     /// The treaty does not verify.
-    pub fn new(stage: &Stage) -> Result<Self, Failure> {
+    pub(super) fn new(stage: &Stage) -> Result<Self, Failure> {
         let treaty = verified(&stage.path("treaty.jws.json"))?;
         stage.say(&format!("   treaty {} signed by both.", treaty.digest()));
         Ok(Self {
@@ -48,25 +48,25 @@ impl Report {
 
     /// The calendar month of the demo.
     #[must_use]
-    pub fn period(&self) -> String {
+    pub(super) fn period(&self) -> String {
         self.period.clone()
     }
 
     /// Millionths as money.
     #[must_use]
-    pub fn money(&self, micro: i64) -> String {
+    pub(super) fn money(&self, micro: i64) -> String {
         format!("{}.{:06} {}", micro / 1_000_000, micro % 1_000_000, self.currency)
     }
 
     /// What a job cost in money and grams.
     #[must_use]
-    pub fn cost(&self, job: &Value) -> String {
+    pub(super) fn cost(&self, job: &Value) -> String {
         let grams = grams(job);
         format!("{}, {grams:.6} g CO2", self.money(job["price_micro"].as_i64().unwrap_or_default()))
     }
 
     /// Adds a job, as the person with that profile sees it.
-    pub fn add(&mut self, name: &str, job: &Value, accuracy: Option<f64>, profile: &str) {
+    pub(super) fn add(&mut self, name: &str, job: &Value, accuracy: Option<f64>, profile: &str) {
         let output = |output: &Value| json!({"name": output["name"], "sha256": output["sha256"]});
         let outputs: Vec<Value> = job["outputs"].as_array().into_iter().flatten().map(output).collect();
         self.jobs.push(json!({
@@ -81,7 +81,7 @@ impl Report {
     ///
     /// # Errors
     /// A node did not answer, or the witness did not come.
-    pub async fn fetch_proofs(&mut self, stage: &Stage) -> Result<(), Failure> {
+    pub(super) async fn fetch_proofs(&mut self, stage: &Stage) -> Result<(), Failure> {
         for (job, profile) in self.jobs.iter_mut().zip(&self.profiles) {
             let id = job["id"].as_str().unwrap_or_default();
             if !profile.is_empty() {
@@ -92,7 +92,7 @@ impl Report {
     }
 
     /// Adds the offer that a home node forced onto a host; no job of it exists anywhere.
-    pub fn add_forced(&mut self, name: &str, id: &str, reasons: &Value) {
+    pub(super) fn add_forced(&mut self, name: &str, id: &str, reasons: &Value) {
         self.jobs.push(json!({
             "name": name, "id": id, "home": "ca", "host": "de", "state": "refused", "exit_code": null, "accuracy": null,
             "price_micro": null, "co2_g": null, "refusals": refusals(reasons), "outputs": [], "proof": null,
@@ -101,12 +101,12 @@ impl Report {
     }
 
     /// Notes whether both statements agree.
-    pub fn statements(&mut self, equal: bool, digest: &Value) {
+    pub(super) fn statements(&mut self, equal: bool, digest: &Value) {
         self.statements = json!({"equal": equal, "digest": digest});
     }
 
     /// Notes what the verifier found.
-    pub fn verified(&mut self, entries: u64, tamper_found_at: u64) {
+    pub(super) fn verified(&mut self, entries: u64, tamper_found_at: u64) {
         self.verified = json!({"entries": entries, "witnessed": true, "tamper_found_at": tamper_found_at});
     }
 
@@ -114,7 +114,7 @@ impl Report {
     ///
     /// # Errors
     /// An exported log cannot be read.
-    pub fn nodes(&mut self, stage: &Stage, nodes: &Nodes) -> Result<(), Failure> {
+    pub(super) fn nodes(&mut self, stage: &Stage, nodes: &Nodes) -> Result<(), Failure> {
         let treaty = verified(&stage.path("treaty.jws.json"))?;
         for node in [&nodes.ca, &nodes.de] {
             let directory = stage.path(&format!("log-{}", node.member));
@@ -138,7 +138,7 @@ impl Report {
 
     /// The one JSON document.
     #[must_use]
-    pub fn document(&self, seconds: f64) -> Value {
+    pub(super) fn document(&self, seconds: f64) -> Value {
         json!({
             "treaty": self.treaty, "nodes": self.nodes, "jobs": self.jobs, "statements": self.statements,
             "verified": self.verified, "seconds": seconds,
@@ -146,7 +146,7 @@ impl Report {
     }
 
     /// The closing lines for people.
-    pub fn tell(&self, stage: &Stage, seconds: f64) {
+    pub(super) fn tell(&self, stage: &Stage, seconds: f64) {
         let count = |state: &str| self.jobs.iter().filter(|job| job["state"] == state).count();
         stage.say("");
         stage.say(&format!(

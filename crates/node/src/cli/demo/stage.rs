@@ -18,7 +18,7 @@ const JOB_SECONDS_MAX: u64 = 60;
 const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Where the demo plays.
-pub struct Stage {
+pub(super) struct Stage {
     directory: PathBuf,
     program: PathBuf,
     to_stderr: bool,
@@ -29,38 +29,38 @@ impl Stage {
     ///
     /// # Errors
     /// The program does not know where it is.
-    pub fn new(directory: &Path, to_stderr: bool) -> Result<Self, Failure> {
+    pub(super) fn new(directory: &Path, to_stderr: bool) -> Result<Self, Failure> {
         let program = std::env::current_exe().trying_to("find the program `sta`")?;
         Ok(Self { directory: directory.to_owned(), program, to_stderr })
     }
 
     /// The demo's directory.
     #[must_use]
-    pub fn directory(&self) -> &Path {
+    pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// The demo's directory as people write it.
     #[must_use]
-    pub fn shown_directory(&self) -> String {
+    pub(super) fn shown_directory(&self) -> String {
         let here = std::env::current_dir().unwrap_or_default();
         self.directory.strip_prefix(here).unwrap_or(&self.directory).display().to_string()
     }
 
     /// A path within it.
     #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
     /// The program.
     #[must_use]
-    pub fn program(&self) -> &Path {
+    pub(super) fn program(&self) -> &Path {
         &self.program
     }
 
     /// One line for people.
-    pub fn say(&self, line: &str) {
+    pub(super) fn say(&self, line: &str) {
         if self.to_stderr {
             eprintln!("{line}");
         } else {
@@ -72,7 +72,7 @@ impl Stage {
     ///
     /// # Errors
     /// It ended with another code than 0; the failure is what it said.
-    pub fn sta(&self, words: &[&str]) -> Result<Value, Failure> {
+    pub(super) fn sta(&self, words: &[&str]) -> Result<Value, Failure> {
         let (code, answer, said) = self.try_sta(words)?;
         if code == 0 { Ok(answer) } else { Err(Failure::new(format!("run `sta {}`", words.join(" ")), said)) }
     }
@@ -81,7 +81,7 @@ impl Stage {
     ///
     /// # Errors
     /// It could not be called.
-    pub fn try_sta(&self, words: &[&str]) -> Result<(i32, Value, String), Failure> {
+    pub(super) fn try_sta(&self, words: &[&str]) -> Result<(i32, Value, String), Failure> {
         let directory = self.directory.display().to_string();
         let words: Vec<OsString> = words.iter().map(|word| word.replace("{}", &directory).into()).collect();
         let Output { status, stdout, stderr } = Command::new(&self.program)
@@ -99,7 +99,7 @@ impl Stage {
     ///
     /// # Errors
     /// It does not come there in time, or ends in another way.
-    pub fn wait_for(&self, profile: &str, job: &str, states: &[&str]) -> Result<Value, Failure> {
+    pub(super) fn wait_for(&self, profile: &str, job: &str, states: &[&str]) -> Result<Value, Failure> {
         let began = Instant::now();
         let mut last_said = Instant::now();
         let mut last_state = String::new();

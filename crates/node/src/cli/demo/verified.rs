@@ -3,7 +3,6 @@
 
 use std::{fs, path::Path};
 
-
 use super::{
     super::failure::{Failure, Trying},
     Stage,
@@ -18,7 +17,11 @@ const UNVERIFIED: i32 = 5;
 ///
 /// # Errors
 /// It did not come out as promised.
-pub async fn both_sides_agree(stage: &Stage, nodes: &Nodes, report: &mut Report) -> Result<(), Failure> {
+pub(super) async fn both_sides_agree(
+    stage: &Stage,
+    nodes: &Nodes,
+    report: &mut Report,
+) -> Result<(), Failure> {
     stage.say("\n6. What is left behind: two ledgers, two logs, each witnessed by the other nation.");
     let period = report.period();
     let ca = stage.sta(&["statement", &period, "de", "--dir", "{}/ca"])?;
@@ -56,7 +59,9 @@ fn export_and_verify(stage: &Stage, member: &str) -> Result<u64, Failure> {
     let witnessed = holds["witnesses"].as_array().is_some_and(|witnesses| !witnesses.is_empty());
     match holds["entries"].as_u64() {
         Some(entries) if witnessed => Ok(entries),
-        Some(_) | None => Err(Failure::new(format!("see {member}'s log verified and witnessed"), answer.to_string())),
+        Some(_) | None => {
+            Err(Failure::new(format!("see {member}'s log verified and witnessed"), answer.to_string()))
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn text(treaty: &Treaty, digest: Sha256Digest, unsigned: &[MemberId])
         format!("Tariffs in {currency} an hour: a core, a GiB of memory, an accelerator. CO2 in g a kWh, lowest to highest hour of the day."),
         table(["rule pack", "SHA-256"], packs),
     ]
-    .join("\n")
+    .join("\n\n")
 }
 
 fn sites(treaty: &Treaty) -> String {
