@@ -287,7 +287,8 @@ impl HostedDocument {
             site: hosted.site.clone(),
             state: hosted.state.as_str().to_owned(),
             admitted_at: hosted.admitted_at,
-            started_at: hosted.started_at,
+            // A job may be over before anybody saw it begin.
+            started_at: hosted.started_at.or(receipt.as_ref().and_then(|receipt| receipt.started_at)),
             ended_at: receipt.as_ref().map(|receipt| receipt.ended_at),
             exit: receipt.map(|receipt| receipt.exit),
             outputs,

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Three members' nodes in one process: a treaty with fresh keys, people with tokens, an engine that obeys the test, and no sockets.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use axum::Router;
+use sta_node::{
+    config::{Config, SiteConfig},
+    http::router,
+    keys::Keys,
+    node::{Engines, Node},
+    outside::Outside,
+    steps::registry,
+    store::{
+        WriterMode,
+        registry::{Researcher, Role},
+    },
+};
+use sta_protocol::{
+    ids::MemberId,
+    keys::SigningKey,
+    treaty::{Member, SignedTreaty, Treaty},
+};
+use tempfile::TempDir;
+
+mod calls;
+mod engine;
+mod jobs;
+mod outside;
+
+pub(crate) use calls::{Answer, Signing};
+use engine::FakeEngine;
+pub(crate) use jobs::{dataset, spec};
+use outside::{TestChance, TestClock, TestNetwork};
+
+const TREATY: &str = include_str!("../../../../treaties/canada-germany.toml");
+
+/// Everybody at a node: name, roles.
+pub(crate) const PEOPLE: [(&str, &[Role]); 5] = [
+    ("ada", &[]),
+    ("eve", &[]),
+    ("otto", &[Role::Operator]),
+    ("stella", &[Role::Steward]),
+    ("aud", &[Role::Auditor]),
+];
+
+/// What a test runs in. Its time is tokio's, which stands still while anything can run.
+pub(crate) struct World {
+    /// Canada, with the site `quebec-hydro`.
+    pub(crate) ca: TestNode,
+    /// Germany, with the sites `juelich` and `frankfurt-cloud`.
+    pub(crate) de: TestNode,
+    /// France, without a site.
+    pub(crate) fr: TestNode,
+    /// How the nodes reach each other.
+    pub(crate) network: Arc<TestNetwork>,
+}
+
+/// One node.
+pub(crate) struct TestNode {
+    /// The node.
+    pub(crate) node: Arc<Node>,
+    /// Its routes.
+    pub(crate) router: Router,
+    _directory: TempDir,
+}
+
+impl World {
+    /// Three nodes under one treaty, with people and the project `digits`.
+    pub(crate) async fn open() -> Self {
+        let clock = Arc::new(TestClock::new());
+        let network = Arc::new(TestNetwork::default());
+        let directories: BTreeMap<&str, TempDir> =
+            ["ca", "de", "fr"].into_iter().map(|id| (id, TempDir::new().unwrap())).collect();
+        let outside_of = |id: &str| Outside {
+            clock: clock.clone(),
+            chance: Arc::new(TestChance::new(id)),
+            transport: network.clone(),
+        };
+        for (id, directory) in &directories {
+            let origin = format!("{}/log", host(id));
+            Keys::create(&directory.path().join("keys"), &origin, &TestChance::new(&format!("{id} keys")))
+                .unwrap();
+        }
+        let treaty = sign(&treaty(&directories), &directories);
+        let mut nodes = Vec::new();
+        for (id, directory) in directories {
+            let node = TestNode::open(id, directory, &treaty, outside_of(id)).await;
+            network.connect(&host(id), node.router.clone());
+            nodes.push(node);
+        }
+        let [ca, de, fr] = nodes.try_into().ok().expect("three nodes");
+        Self { ca, de, fr, network }
+    }
+
+    /// Starts the workers of all nodes.
+    pub(crate) fn run(&self) {
+        for node in [&self.ca, &self.de, &self.fr] {
+            let _tasks = node.node.start_workers();
+        }
+    }
+
+    /// The nodes.
+    pub(crate) fn nodes(&self) -> [&TestNode; 3] {
+        [&self.ca, &self.de, &self.fr]
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for node in self.nodes() {
+            node.node.stop();
+        }
+    }
+}
+
+fn host(id: &str) -> String {
+    format!("node.{id}.example")
+}
+
+/// The example treaty with fresh keys, and France as a third member.
+fn treaty(directories: &BTreeMap<&str, TempDir>) -> Treaty {
+    let mut treaty = Treaty::from_toml(TREATY).unwrap();
+    let third = Member {
+        id: "fr".parse().unwrap(),
+        name: "France (example)".to_owned(),
+        ..treaty.members[1].clone()
+    };
+    treaty.members.push(third);
+    for member in &mut treaty.members {
+        member.url = format!("https://{}", host(member.id.as_str()));
+        member.keys = keys(directories[member.id.as_str()].path()).public();
+    }
+    treaty
+}
+
+fn keys(directory: &Path) -> Keys {
+    Keys::load(&directory.join("keys")).unwrap()
+}
+
+fn sign(treaty: &Treaty, directories: &BTreeMap<&str, TempDir>) -> SignedTreaty {
+    let mut signed = SignedTreaty::new(treaty).unwrap();
+    for directory in directories.values() {
+        signed.sign(&keys(directory.path()).signing).unwrap();
+    }
+    for directory in directories.values() {
+        std::fs::write(directory.path().join("treaty.json"), serde_json::to_vec(&signed).unwrap()).unwrap();
+    }
+    signed
+}
+
+impl TestNode {
+    async fn open(id: &str, directory: TempDir, treaty: &SignedTreaty, outside: Outside) -> Self {
+        let member: MemberId = id.parse().unwrap();
+        let engine = Arc::new(FakeEngine::new(&directory.path().join("engine"), outside.clock.clone()));
+        let terms = treaty.peek_unverified().unwrap();
+        let sites = terms.sites.iter().filter(|site| site.member == member);
+        let sites: Vec<_> = sites.map(|site| SiteConfig { id: site.id.clone(), queue_max: 10 }).collect();
+        let engines: Engines = sites.iter().map(|site| (site.id.clone(), engine.clone() as _)).collect();
+        let config = Config {
+            directory: directory.path().to_owned(),
+            member,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            treaty: directory.path().join("treaty.json"),
+            sites,
+        };
+        let keys = keys(directory.path());
+        let node = Node::open(config, keys, treaty, engines, outside, WriterMode::Simulated).await.unwrap();
+        for (name, roles) in PEOPLE {
+            let researcher = Researcher {
+                id: name.parse().unwrap(),
+                holder: holder(name).public_key().key_id(),
+                roles: roles.iter().copied().collect(),
+            };
+            registry::put_researcher(&node, researcher, &token(name)).await.unwrap();
+        }
+        let people = vec!["ada".parse().unwrap()];
+        registry::put_project(&node, "digits".parse().unwrap(), 1_000_000_000, people).await.unwrap();
+        Self { router: router(Arc::clone(&node)), node, _directory: directory }
+    }
+
+    /// This member.
+    pub(crate) fn id(&self) -> MemberId {
+        self.node.member().clone()
+    }
+
+    /// Its address in the treaty.
+    pub(crate) fn url(&self) -> String {
+        self.node.own_terms().url.clone()
+    }
+
+    /// Waits, in the world's time, until something holds.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Node) -> bool) {
+        for _ in 0..1200 {
+            if holds(&self.node) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("`{}` waited two minutes in vain: {what}", self.id());
+    }
+}
+
+/// A person's bearer token.
+pub(crate) fn token(name: &str) -> String {
+    format!("token-of-{name}-0123456789abcdefghijklmnop")
+}
+
+/// A person's session key.
+pub(crate) fn holder(name: &str) -> SigningKey {
+    let mut seed = [7; 32];
+    for (byte, letter) in seed.iter_mut().zip(name.bytes()) {
+        *byte = letter;
+    }
+    SigningKey::from_seed(seed)
+}
