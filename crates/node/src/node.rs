@@ -148,8 +148,9 @@ impl Node {
             return false;
         }
         tokio::select! {
-            () = tokio::time::sleep(time) => !self.is_stopping(),
+            biased;
             () = stopped => false,
+            () = tokio::time::sleep(time) => !self.is_stopping(),
         }
     }
 

@@ -46,8 +46,9 @@ async fn wait(node: &Node, lane: &Lane, waker: &tokio::sync::Notify) {
     let until_due =
         next.map_or(LANE_IDLE, |due| Duration::from_millis(due.saturating_sub(node.outside.now_ms()).max(1)));
     tokio::select! {
-        _running = node.pause(until_due.min(LANE_IDLE)) => {}
+        biased;
         () = waker.notified() => {}
+        _running = node.pause(until_due.min(LANE_IDLE)) => {}
     }
 }
 
@@ -93,8 +94,9 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
             }
         };
         tokio::select! {
-            _running = node.pause(pause) => {}
+            biased;
             () = waker.notified() => {}
+            _running = node.pause(pause) => {}
         }
     }
 }

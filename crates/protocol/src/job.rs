@@ -111,13 +111,21 @@ impl JobSpec {
         self.validate_numbers()?;
         self.validate_lists()?;
         let names = || self.inputs.iter().map(|input| input.name.as_str());
-        if let Some(name) = names().chain(self.outputs.iter().map(String::as_str)).find(|name| !is_file_name(name)) {
-            return Err(invalid("inputs/outputs", format!("names `{name}`: use a plain file name of at most 200 bytes, without `/`")));
+        if let Some(name) =
+            names().chain(self.outputs.iter().map(String::as_str)).find(|name| !is_file_name(name))
+        {
+            return Err(invalid(
+                "inputs/outputs",
+                format!("names `{name}`: use a plain file name of at most 200 bytes, without `/`"),
+            ));
         }
         let mut seen: Vec<&str> = names().collect();
         seen.sort_unstable();
         match seen.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(invalid("inputs", format!("names `{}` twice: each input needs a name of its own", pair[0]))),
+            Some(pair) => Err(invalid(
+                "inputs",
+                format!("names `{}` twice: each input needs a name of its own", pair[0]),
+            )),
             None => Ok(()),
         }
     }
@@ -140,29 +148,45 @@ impl JobSpec {
         }
         let Objective { price, carbon, wait } = self.objective;
         if price == 0 && carbon == 0 && wait == 0 {
-            return Err(invalid("objective", "has no weight: use cheapest, cleanest, soonest or weights above 0".to_owned()));
+            return Err(invalid(
+                "objective",
+                "has no weight: use cheapest, cleanest, soonest or weights above 0".to_owned(),
+            ));
         }
         if [price, carbon, wait].iter().any(|weight| *weight > 1000) {
-            return Err(invalid("objective", "has a weight above 1000: weights are relative, use 0 to 1000".to_owned()));
+            return Err(invalid(
+                "objective",
+                "has a weight above 1000: weights are relative, use 0 to 1000".to_owned(),
+            ));
         }
         Ok(())
     }
 
     fn validate_lists(&self) -> Result<(), InvalidJob> {
-        if self.name.is_empty() || self.name.chars().count() > 100 || self.name.chars().any(char::is_control) {
+        if self.name.is_empty() || self.name.chars().count() > 100 || self.name.chars().any(char::is_control)
+        {
             return Err(invalid("name", "is not 1 to 100 printable characters".to_owned()));
         }
         if self.command.is_empty() || self.command.iter().map(String::len).sum::<usize>() > 64 * 1024 {
-            return Err(invalid("command", "is empty or above 64 KiB: give the program and its arguments".to_owned()));
+            return Err(invalid(
+                "command",
+                "is empty or above 64 KiB: give the program and its arguments".to_owned(),
+            ));
         }
         if self.command.iter().any(|argument| argument.contains('\0')) {
             return Err(invalid("command", "has a NUL byte in it".to_owned()));
         }
         if self.image.is_empty() || self.image.len() > 512 {
-            return Err(invalid("image", "is empty or above 512 bytes: use `host` or an image name".to_owned()));
+            return Err(invalid(
+                "image",
+                "is empty or above 512 bytes: use `host` or an image name".to_owned(),
+            ));
         }
         if self.purpose.parse::<crate::ids::Jurisdiction>().is_err() {
-            return Err(invalid("purpose", format!("is `{}`: use a short name such as `research`", self.purpose)));
+            return Err(invalid(
+                "purpose",
+                format!("is `{}`: use a short name such as `research`", self.purpose),
+            ));
         }
         let lengths = [
             ("command", self.command.len()),
@@ -173,7 +197,9 @@ impl JobSpec {
             ("sites_refused", self.sites_refused.len()),
         ];
         match lengths.into_iter().find(|(_, length)| *length > LIST_LENGTH_MAX) {
-            Some((field, length)) => Err(invalid(field, format!("has {length} items: at most {LIST_LENGTH_MAX}"))),
+            Some((field, length)) => {
+                Err(invalid(field, format!("has {length} items: at most {LIST_LENGTH_MAX}")))
+            }
             None => Ok(()),
         }
     }

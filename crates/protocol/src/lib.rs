@@ -4,8 +4,8 @@
 //! Wire types, identifiers, signatures, the treaty, receipts and the one public list of refusals. Nothing here does I/O
 //! or reads a clock: time and chance are arguments.
 
-mod compact;
 pub mod class;
+mod compact;
 pub mod digest;
 pub mod federation;
 pub mod holder_proof;

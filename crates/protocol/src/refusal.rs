@@ -98,6 +98,8 @@ refusal_codes! {
     DatasetUnknown = "DAT-001", 403, "docs/protocol.md §4";
     /// No site is left after the researcher's own choice of sites.
     NoSiteLeft = "PLC-001", 422, "docs/protocol.md §3";
+    /// The researcher did not want this site, so it was not asked.
+    SiteNotWanted = "PLC-002", 422, "docs/protocol.md §3";
     /// The site could never run the job.
     SiteTooSmall = "CAP-001", 403, "treaty: sites";
     /// The site has no room now and its queue is full.

@@ -301,7 +301,8 @@ impl Treaty {
     /// Whether `place` is `area`, or belongs to the group `area`.
     #[must_use]
     pub fn lies_in(&self, place: &Jurisdiction, area: &Jurisdiction) -> bool {
-        let groups = || self.jurisdictions.iter().filter(|terms| terms.id == *place).flat_map(|terms| &terms.groups);
+        let groups =
+            || self.jurisdictions.iter().filter(|terms| terms.id == *place).flat_map(|terms| &terms.groups);
         place == area || groups().any(|group| group == area)
     }
 }
@@ -350,7 +351,9 @@ impl SignedTreaty {
     pub fn sign(&mut self, key: &crate::keys::SigningKey) -> Result<(), TreatyError> {
         let key_id = key.public_key().key_id();
         if self.peek_unverified()?.signing_key(&key_id).is_none() {
-            let problem = "do not name the public key of this signer: sign with the key that the treaty lists".to_owned();
+            let problem =
+                "do not name the public key of this signer: sign with the key that the treaty lists"
+                    .to_owned();
             return Err(TreatyError::Invalid { field: "members.keys.signing".to_owned(), problem });
         }
         Ok(self.0.add_signature(key, TREATY_TYP)?)
@@ -361,8 +364,8 @@ impl SignedTreaty {
     /// # Errors
     /// The payload is not a treaty.
     pub fn peek_unverified(&self) -> Result<Treaty, TreatyError> {
-        let treaty: Treaty =
-            serde_json::from_slice(&self.0.payload_bytes()?).map_err(|error| TreatyError::Syntax(error.to_string()))?;
+        let treaty: Treaty = serde_json::from_slice(&self.0.payload_bytes()?)
+            .map_err(|error| TreatyError::Syntax(error.to_string()))?;
         treaty.check()?;
         Ok(treaty)
     }

@@ -116,6 +116,9 @@ dat-001 = Der Eintrag eines Datensatzes ist hier unbekannt oder nicht der, den s
 
 plc-001 = Nach den von Ihnen gewünschten oder ausgeschlossenen Standorten bleibt kein Standort zur Wahl.
     .advice = Lassen Sie mehr Standorte zu, oder schließen Sie weniger aus.
+plc-002 = Es wurden andere Standorte verlangt, oder dieser wurde ausgeschlossen.
+    .with-facts = Es wurden andere Standorte als { $site-id } verlangt, oder dieser wurde ausgeschlossen.
+    .advice = Reichen Sie den Auftrag noch einmal ein und lassen Sie dabei diesen Standort zu.
 cap-001 = Der Standort könnte diesen Auftrag nie ausführen: Er verlangt mehr, als der Standort hat.
     .with-facts = Der Standort { $site-id } könnte diesen Auftrag nie ausführen, denn dieser verlangt mehr { $resource ->
         [cpu_cores] Prozessorkerne

@@ -116,6 +116,9 @@ dat-001 = The record of a dataset is unknown here, or is not the one that its me
 
 plc-001 = No site is left to choose from after the sites that you asked for or excluded.
     .advice = Allow more sites, or exclude fewer.
+plc-002 = The researcher asked for other sites, or excluded this one.
+    .with-facts = The researcher asked for other sites than { $site-id }, or excluded it.
+    .advice = Ask for the job again with this site allowed.
 cap-001 = The site could never run this job: it asks for more than the site has.
     .with-facts = Site { $site-id } could never run this job, which asks for more { $resource ->
         [cpu_cores] cores

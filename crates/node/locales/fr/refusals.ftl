@@ -116,6 +116,9 @@ dat-001 = La fiche d’un jeu de données est inconnue ici, ou n’est pas celle
 
 plc-001 = Après les sites que vous avez demandés ou exclus, il ne reste aucun site au choix.
     .advice = Permettez plus de sites, ou excluez-en moins.
+plc-002 = La personne qui a soumis la tâche a demandé d’autres sites ou a exclu celui-ci.
+    .with-facts = La personne qui a soumis la tâche a demandé d’autres sites que { $site-id }, ou a exclu celui-ci.
+    .advice = Soumettez la tâche de nouveau en permettant ce site.
 cap-001 = Le site ne pourra jamais exécuter cette tâche : elle demande plus que ce qu’il possède.
     .with-facts = Le site { $site-id } ne pourra jamais exécuter cette tâche, qui demande plus { $resource ->
         [cpu_cores] de cœurs

@@ -17,7 +17,10 @@ use super::{
     failure::{Exit, Failure, Trying},
     print,
 };
-use crate::store::blobs::{hash_file, read_range};
+use crate::store::{
+    StoreError,
+    blobs::{hash_file, read_range},
+};
 
 /// How much goes in one request.
 const PART_BYTES: usize = 8 << 20;
@@ -43,8 +46,13 @@ impl LocalFile {
     /// # Errors
     /// It cannot be read.
     pub fn of(path: &Path) -> Result<Self, Failure> {
-        let (sha256, bytes) = hash_file(path).trying_to(format!("read `{}`", path.display()))?;
-        Ok(Self { path: path.to_owned(), sha256, bytes })
+        let doing = format!("read `{}`", path.display());
+        match hash_file(path) {
+            Ok((sha256, bytes)) => Ok(Self { path: path.to_owned(), sha256, bytes }),
+            // The file is the person's own here, and no store has anything to do with it.
+            Err(StoreError::File { source, .. }) => Err(source).trying_to(doing),
+            Err(error) => Err(error).trying_to(doing),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     outside::{HttpTransport, Outside, SystemChance, SystemClock},
     steps,
     store::{
-        WriterMode,
+        DieAt, WriterMode,
         registry::{Researcher, Role},
     },
 };
@@ -48,6 +48,9 @@ pub struct ServeArgs {
     /// Write the log as JSON, one object a line
     #[arg(long)]
     pub log_json: bool,
+    /// Kill the process at its N-th commit: for the test that walks every durable point
+    #[arg(long, hide = true, value_name = "before:N|after:N")]
+    pub die_at: Option<DieAt>,
 }
 
 /// Runs the node until SIGTERM or SIGINT.
@@ -56,7 +59,8 @@ pub struct ServeArgs {
 /// The first thing that does not fit together, or the address is taken.
 pub async fn run(args: &ServeArgs) -> Result<(), Failure> {
     log_to_stderr(args.log_json);
-    let node = open(&args.dir).await?;
+    let mode = args.die_at.map_or(WriterMode::Durable, WriterMode::DurableUntil);
+    let node = open(&args.dir, mode).await?;
     let doing = format!("listen on {}", node.config.listen);
     let mend = "Stop what listens there, or change `listen` in sta.toml.";
     let listener =
@@ -92,7 +96,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The first of them that does not read or does not fit the others.
-pub async fn open(directory: &Path) -> Result<Arc<Node>, Failure> {
+pub async fn open(directory: &Path, mode: WriterMode) -> Result<Arc<Node>, Failure> {
     let doing = format!("start the node in `{}`", directory.display());
     // Jobs run elsewhere, and paths in the engine's records must hold for every process.
     let directory =
@@ -106,7 +110,7 @@ pub async fn open(directory: &Path) -> Result<Arc<Node>, Failure> {
         chance: Arc::new(SystemChance),
         transport: Arc::new(HttpTransport::new().trying_to(&doing)?),
     };
-    let node = Node::open(config, keys, &signed_treaty, engines, outside, WriterMode::Durable)
+    let node = Node::open(config, keys, &signed_treaty, engines, outside, mode)
         .await
         .trying_to(&doing)?;
     know_operator(&node, &directory).await.trying_to(doing)?;

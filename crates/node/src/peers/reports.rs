@@ -83,11 +83,11 @@ pub async fn keep_reports(node: Arc<Node>) {
                 Ok(answer) => match serde_json::from_slice::<Vec<SiteReport>>(&answer.body) {
                     Ok(reports) => keep(&node, reports).await,
                     Err(error) => {
-                        tracing::warn!(peer = %member, error = %error, "the peer's sites do not read")
+                        tracing::warn!(peer = %member, error = %error, "the peer's sites do not read");
                     }
                 },
                 Err(error) => {
-                    tracing::debug!(peer = %member, error = %error, "the peer does not tell of its sites")
+                    tracing::debug!(peer = %member, error = %error, "the peer does not tell of its sites");
                 }
             }
         }

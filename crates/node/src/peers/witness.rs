@@ -118,8 +118,9 @@ async fn ask(node: &Node, peer: &Member) -> Result<(), WitnessError> {
     let note = SignedNote::parse(note.as_bytes()).map_err(|error| WitnessError::Wrong(error.to_string()))?;
     match add_checkpoint(node, peer, old_size, size, &note).await {
         Ok(cosigned) => keep(node, peer, size, &note, cosigned).await,
-        // The witness remembers another size than we do: one of us has crashed between. Go on from what it says.
-        Err(Conflict::Size(actual)) if actual < size => {
+        // The witness remembers another size than we do: a crash, or an answer that was lost. Go on from what it says; at
+        // this very size it cosigns once more (C2SP tlog-witness), and without that a log at rest would stay unwitnessed.
+        Err(Conflict::Size(actual)) if actual <= size => {
             let cosigned = add_checkpoint(node, peer, actual, size, &note).await;
             keep(node, peer, size, &note, cosigned.map_err(Conflict::into_error)?).await
         }

@@ -51,7 +51,7 @@ pub async fn admit_offer(
     }
     let permit = match decide(node, &offer)? {
         Ok(permit) => permit,
-        Err(refusals) => return record_refusal(node, &offer, refusals).await,
+        Err(refusals) => return record_refusal(node, offer, signed, refusals).await,
     };
     record(node, offer, signed, permit).await
 }
@@ -200,22 +200,25 @@ fn records(node: &Node, offer: &Offer) -> Result<Vec<DatasetRecord>, Refusals> {
     Ok(records)
 }
 
-async fn record_refusal(node: &Node, offer: &Offer, refusals: Refusals) -> Result<OfferAnswer, StepError> {
+/// The same offer may have been admitted beside this decision; then that is the answer, or it could run twice.
+async fn record_refusal(
+    node: &Node,
+    offer: Verified<Offer>,
+    signed: Signed<Offer>,
+    refusals: Refusals,
+) -> Result<OfferAnswer, StepError> {
     let refusals = refusals.into_vec();
     for refusal in &refusals {
         node.metrics.refused(&refusal.rule);
     }
-    let (id, job, home, now, kept) =
-        (offer.offer, offer.job, offer.home.clone(), node.outside.now(), refusals.clone());
+    let (member, now) = (node.member().clone(), node.outside.now());
     let answer = node.store.write(move |tx| {
-        hosted::refuse_offer(tx, id, &kept, now)?;
-        tx.audit(PendingEntry {
-            kind: "offer.refused",
-            subject: job.to_string(),
-            payload: serde_json::json!({"offer": id, "home": home, "refusals": kept}),
-            at: now,
-        });
-        Ok(OfferAnswer::Refused(kept))
+        if let Some(answer) = answer_known(tx.connection(), &member, &offer, &signed)? {
+            return Ok(answer);
+        }
+        hosted::refuse_offer(tx, offer.offer, &refusals, now)?;
+        tx.audit(entry("offer.refused", &offer, serde_json::json!({"refusals": refusals}), now));
+        Ok(OfferAnswer::Refused(refusals))
     });
     Ok(answer.await?)
 }

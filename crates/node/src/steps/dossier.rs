@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sta_protocol::{
     digest::Sha256Digest,
     ids::{MemberId, SiteId},
-    refusal::Refusal,
+    refusal::{Refusal, RefusalCode},
 };
 
 use crate::store::{StoreError, jobs::HomeJob};
@@ -81,6 +81,14 @@ pub struct AnswerNote {
     pub refusals: Vec<Refusal>,
 }
 
+impl CandidateNote {
+    /// Whether the researcher's own choice ruled the site out, before any rule was asked.
+    #[must_use]
+    pub fn is_not_wanted(&self) -> bool {
+        self.refusals.iter().any(|refusal| refusal.code() == Some(RefusalCode::SiteNotWanted))
+    }
+}
+
 impl Dossier {
     /// The dossier kept with a job.
     ///
@@ -104,10 +112,12 @@ impl Dossier {
         self.candidates.iter().filter(|note| note.rank.is_some() && !asked(note)).min_by_key(|note| note.rank)
     }
 
-    /// Every refusal in it, each once, in order: home's own and the hosts'.
+    /// Every refusal in it, each once, in order: home's own and the hosts'. That the researcher did not want a site is no
+    /// refusal of the job.
     #[must_use]
     pub fn all_refusals(&self) -> Vec<Refusal> {
-        let sites = self.candidates.iter().flat_map(|note| &note.refusals);
+        let wanted = self.candidates.iter().filter(|note| !note.is_not_wanted());
+        let sites = wanted.flat_map(|note| &note.refusals);
         let answers = self.answers.iter().flat_map(|answer| &answer.refusals);
         let mut all: Vec<Refusal> = self.refusals.iter().chain(sites).chain(answers).cloned().collect();
         all.sort();

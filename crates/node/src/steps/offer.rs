@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Offer: home sends the job to the chosen host, and on a no goes on to the next site that may run it.
 
-use http::StatusCode;
 use jiff::Timestamp;
 use sta_protocol::{
     federation::{Admission, OfferAnswer, VERSION},
@@ -17,7 +16,6 @@ use super::{
 };
 use crate::{
     node::Node,
-    peers::outbound::CallError,
     store::{
         StoreError, Tx,
         audit::PendingEntry,
@@ -43,15 +41,9 @@ pub async fn send(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
         admit::admit_offer(node, &host, offer).await?
     } else {
         let key = waiting.key.parse().map_err(|_| damaged(&job, "offer id"))?;
-        match node.outbound().post(&host, "/federation/v1/offers", key, &offer).await {
-            Ok(answer) => answer,
-            // A host that refuses the request for what it says refuses the offer, with its reasons. A request that was not
-            // let in at all (401: clock, replay after a restart) is no answer to the offer, and is sent again.
-            Err(CallError::Refused { refusals, status, .. }) if status != StatusCode::UNAUTHORIZED => {
-                OfferAnswer::Refused(refusals)
-            }
-            Err(error) => return Err(error.into()),
-        }
+        // A host says no to an offer in its answer. A request that it does not take (a replay, a clock, another treaty) is
+        // no answer: it may have admitted the same offer before, and going on to another site would run the job twice.
+        node.outbound().post(&host, "/federation/v1/offers", key, &offer).await?
     };
     record(node, waiting.id, job, &host, answer).await
 }

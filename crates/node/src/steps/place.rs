@@ -69,10 +69,19 @@ pub fn decide(node: &Node, asked: &Asked<'_>) -> Result<Dossier, StoreError> {
         decided_at: node.outside.now(),
         treaty: node.treaty_digest(),
         rules: node.rules.digest(),
-        refusals: Vec::new(),
+        refusals: no_site_left(node, &notes).into_iter().collect(),
         candidates: notes,
         answers: Vec::new(),
     })
+}
+
+/// One reason for all sites, where the researcher's own choice left none.
+fn no_site_left(node: &Node, notes: &[CandidateNote]) -> Option<Refusal> {
+    let facts = [("sites", notes.len().to_string())];
+    notes
+        .iter()
+        .all(CandidateNote::is_not_wanted)
+        .then(|| Refusal::new(RefusalCode::NoSiteLeft, node.member(), facts))
 }
 
 /// What a site would cost in money, carbon and time.
@@ -147,7 +156,7 @@ fn ruled_out(node: &Node, site: &Site, spec: &JobSpec) -> Option<Refusals> {
     let not_asked = !spec.sites_allowed.is_empty() && !spec.sites_allowed.contains(&site.id);
     (not_asked || spec.sites_refused.contains(&site.id)).then(|| {
         Refusals::one(Refusal::new(
-            RefusalCode::NoSiteLeft,
+            RefusalCode::SiteNotWanted,
             node.member(),
             [("site.id", site.id.to_string())],
         ))

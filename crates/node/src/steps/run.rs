@@ -43,7 +43,9 @@ pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
         let held = hosted::site_use(tx.connection(), &site, &owner)?;
         let mut used = add(held.running_home, held.running_guests);
         let mut started = false;
-        for mut job in hosted::list(tx.connection(), &site, HostState::Ready, LOOK_MAX)? {
+        let ready = hosted::list(tx.connection(), &site, HostState::Ready, LOOK_MAX)?;
+        // One that home has taken back is ended without having run, by who received the withdrawal.
+        for mut job in ready.into_iter().filter(|job| !job.cancel_asked) {
             used = add(used, job.resources);
             if used.cpu_cores > whole.cpu_cores
                 || used.memory_bytes > whole.memory_bytes

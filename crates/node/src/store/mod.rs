@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 pub mod audit;
 pub mod blobs;
+mod die_at;
 pub mod hosted;
 pub mod jobs;
 pub mod ledger;
@@ -19,6 +20,7 @@ mod schema;
 mod writer;
 
 pub use audit::LogKeys;
+pub use die_at::DieAt;
 pub use writer::{Tx, WriterMode};
 
 /// Why the store could not do what was asked. The caller's own refusals never come this way.

@@ -11,7 +11,7 @@ const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
 /// Sets up the connection of the writer and brings the file to this version.
 pub(super) fn prepare(connection: &mut Connection, mode: WriterMode) -> Result<(), StoreError> {
     let synchronous = match mode {
-        WriterMode::Durable => "FULL",
+        WriterMode::Durable | WriterMode::DurableUntil(_) => "FULL",
         WriterMode::Simulated => "OFF",
     };
     connection

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::{
     Doing, StoreError,
     audit::{AuditWriter, LogKeys, PendingEntry},
+    die_at::{DieAt, Side},
 };
 use crate::outside::Chance;
 
@@ -25,6 +26,8 @@ const BATCH_MAX: usize = 512;
 pub enum WriterMode {
     /// A thread of its own, group commit, every commit synced to the disk: for real nodes.
     Durable,
+    /// The same, and the process kills itself at a commit: for the crash test.
+    DurableUntil(DieAt),
     /// In the caller, one transaction each, without syncs: the simulation's crashes lose the process and never the disk,
     /// and it must run the same way each time.
     Simulated,
@@ -92,10 +95,14 @@ impl Writer {
         mode: WriterMode,
     ) -> Result<Self, StoreError> {
         let audit = AuditWriter::load(&connection, keys, chance)?;
-        let mut core = Core { connection, audit };
+        let die_at = match mode {
+            WriterMode::DurableUntil(die_at) => Some(die_at),
+            WriterMode::Durable | WriterMode::Simulated => None,
+        };
+        let mut core = Core { connection, audit, commits: 0, die_at };
         let inner = match mode {
             WriterMode::Simulated => Inner::Inline(Box::new(Mutex::new(core))),
-            WriterMode::Durable => {
+            WriterMode::Durable | WriterMode::DurableUntil(_) => {
                 let (queue, tasks) = sync_channel(QUEUE_MAX);
                 let thread = std::thread::Builder::new()
                     .name("store-writer".to_owned())
@@ -137,6 +144,9 @@ impl Writer {
 struct Core {
     connection: Connection,
     audit: AuditWriter,
+    /// Commits since the start, the one under way included.
+    commits: u64,
+    die_at: Option<DieAt>,
 }
 
 impl Core {
@@ -178,7 +188,18 @@ impl Core {
         }
         // Durable from here on: state, entries, outgoing work and the checkpoint over them, or none of it.
         self.audit.append(&transaction, entries)?;
-        transaction.commit().doing("commit")
+        self.commits += 1;
+        strike(self.die_at, Side::Before, self.commits);
+        transaction.commit().doing("commit")?;
+        strike(self.die_at, Side::After, self.commits);
+        Ok(())
+    }
+}
+
+/// The crash test's hook; nothing in a node that serves.
+fn strike(die_at: Option<DieAt>, side: Side, commit: u64) {
+    if let Some(die_at) = die_at {
+        die_at.strike(side, commit);
     }
 }
 

@@ -30,7 +30,10 @@ impl Treaty {
         unique("sites", self.sites.iter().map(|site| &site.id))?;
         unique("policies", self.policies.iter().map(|pack| &pack.name))?;
         if self.policies.is_empty() {
-            return invalid("policies", "is empty: what no rule admits is refused, so nothing could run".to_owned());
+            return invalid(
+                "policies",
+                "is empty: what no rule admits is refused, so nothing could run".to_owned(),
+            );
         }
         self.sites.iter().try_for_each(|site| self.check_site(site))
     }
@@ -38,16 +41,26 @@ impl Treaty {
     fn check_terms(&self) -> Result<(), TreatyError> {
         let currency = &self.settlement.currency;
         if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return invalid("settlement.currency", format!("is `{currency}`: use an ISO 4217 code such as EUR"));
+            return invalid(
+                "settlement.currency",
+                format!("is `{currency}`: use an ISO 4217 code such as EUR"),
+            );
         }
         if self.settlement.period != "month" {
             return invalid("settlement.period", format!("is `{}`: use month", self.settlement.period));
         }
         if self.settlement.rounding != "half-even" {
-            return invalid("settlement.rounding", format!("is `{}`: use half-even", self.settlement.rounding));
+            return invalid(
+                "settlement.rounding",
+                format!("is `{}`: use half-even", self.settlement.rounding),
+            );
         }
         if usize::from(self.witness.quorum) >= self.members.len().max(1) {
-            let problem = format!("is {}: at most the {} other members can witness", self.witness.quorum, self.members.len().saturating_sub(1));
+            let problem = format!(
+                "is {}: at most the {} other members can witness",
+                self.witness.quorum,
+                self.members.len().saturating_sub(1)
+            );
             return invalid("witness.quorum", problem);
         }
         Ok(())
@@ -64,7 +77,10 @@ impl Treaty {
         for member in &self.members {
             let http = member.url.starts_with("https://") || member.url.starts_with("http://");
             if !http || member.url.ends_with('/') {
-                return invalid("members.url", format!("is `{}`: use http(s)://host[:port] without a trailing slash", member.url));
+                return invalid(
+                    "members.url",
+                    format!("is `{}`: use http(s)://host[:port] without a trailing slash", member.url),
+                );
             }
             self.check_jurisdiction("members.jurisdiction", &member.jurisdiction)?;
         }
@@ -77,7 +93,8 @@ impl Treaty {
                 self.check_jurisdiction("transfer_grounds", end)?;
             }
             if ground.ground.is_empty() || ground.classes.is_empty() || ground.operator_forms.is_empty() {
-                let problem = "needs a ground in law, at least one class and at least one form of operator".to_owned();
+                let problem =
+                    "needs a ground in law, at least one class and at least one form of operator".to_owned();
                 return invalid("transfer_grounds", problem);
             }
         }
@@ -99,16 +116,21 @@ impl Treaty {
             return invalid(&field, "has a rate below 0 or above a million per hour".to_owned());
         }
         match &site.energy.carbon_mg_per_kwh {
-            Series::HourlyUtc(values) if values.len() != 24 => {
-                invalid(&field, format!("has {} carbon values: use one number, or 24 for the hours of the day", values.len()))
-            }
+            Series::HourlyUtc(values) if values.len() != 24 => invalid(
+                &field,
+                format!("has {} carbon values: use one number, or 24 for the hours of the day", values.len()),
+            ),
             Series::HourlyUtc(_) | Series::Constant(_) => Ok(()),
         }
     }
 
     fn check_jurisdiction(&self, field: &str, id: &Jurisdiction) -> Result<(), TreatyError> {
         let known = self.jurisdictions.iter().any(|terms| terms.id == *id || terms.groups.contains(id));
-        if known { Ok(()) } else { invalid(field, format!("names `{id}`, which `jurisdictions` does not list")) }
+        if known {
+            Ok(())
+        } else {
+            invalid(field, format!("names `{id}`, which `jurisdictions` does not list"))
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Report {
         let outputs: Vec<Value> = job["outputs"].as_array().into_iter().flatten().map(output).collect();
         self.jobs.push(json!({
             "name": name, "id": job["id"], "home": job["home"], "host": job["host"], "state": job["state"],
-            "exit_code": job["exit_code"], "accuracy": accuracy, "price_micro": job["price_micro"], "co2_g": grams(job),
+            "exit_code": job["exit_code"], "accuracy": accuracy, "price_micro": job["price_micro"], "co2_g": job["co2_ug"].as_f64().map(|ug| ug / 1e6),
             "refusals": refusals(&job["refusals"]), "outputs": outputs, "proof": null,
         }));
         self.profiles.push(profile.to_owned());
