@@ -6,6 +6,9 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+/// The longest answer of a peer: files come in ranges far below it.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
 /// A future that may be stored behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -133,10 +136,23 @@ impl Transport for HttpTransport {
             if let Some(headers) = answer.headers_mut() {
                 *headers = response.headers().clone();
             }
-            let body = response.bytes().await.map_err(failed)?;
+            let body = bounded_body(response, &url).await?;
             answer.body(body).map_err(|error| TransportError { url: url.clone(), reason: error.to_string() })
         })
     }
+}
+
+/// Reads a body up to [`ANSWER_BYTES_MAX`], so that no peer can fill this node's memory.
+async fn bounded_body(mut response: reqwest::Response, url: &str) -> Result<Bytes, TransportError> {
+    let failed = |reason: String| TransportError { url: url.to_owned(), reason };
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(root_cause(&error)))? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(failed(format!("its answer is longer than {ANSWER_BYTES_MAX} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
 }
 
 /// The last cause in a chain of errors: the one that says what really happened.
