@@ -25,6 +25,7 @@ mod report;
 mod stage;
 mod verified;
 
+use crate::engines::local::SEARCH_PATH;
 use nodes::Nodes;
 use report::Report;
 use stage::Stage;
@@ -46,6 +47,7 @@ pub struct DemoArgs {
 /// A step failed, with what failed and where its log is.
 pub async fn run(args: &DemoArgs, style: Style) -> Result<ExitCode, Failure> {
     let began = Instant::now();
+    find_python()?;
     let stage = Stage::new(&fresh_directory(&args.dir)?, style.json)?;
     stage.say("Two members, Canada (ca) and Germany (de), each with its own node, keys and rules; a treaty signed by both.");
     let mut nodes = Nodes::found(&stage)?;
@@ -85,6 +87,17 @@ async fn play(stage: &Stage, nodes: &mut Nodes) -> Result<Report, Failure> {
     acts::a_killed_node_loses_nothing(stage, nodes, &mut report)?;
     verified::both_sides_agree(stage, nodes, &mut report).await?;
     Ok(report)
+}
+
+/// The demo's jobs are Python programs; better to know now than from a failed job.
+fn find_python() -> Result<(), Failure> {
+    let found = SEARCH_PATH.split(':').any(|directory| Path::new(directory).join("python3").exists());
+    let cause = format!("there is no python3 in {SEARCH_PATH}, where jobs look for programs");
+    let missing = || {
+        Failure::new("train the demo's models", cause)
+            .mend("Install it, on Debian with `apt-get install python3`.")
+    };
+    if found { Ok(()) } else { Err(missing()) }
 }
 
 /// The demo's own directory, empty. Only a directory that an earlier demo marked is replaced.
