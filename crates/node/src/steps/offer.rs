@@ -142,7 +142,9 @@ impl HomeJob {
         });
         self.admission = Some(admission);
         if self.state == HomeState::Offered {
-            self.state = HomeState::Admitted;
+            // Word that it runs may have come first, when the answer to the offer was lost on its way.
+            let runs = self.started_at.is_some();
+            self.state = if runs { HomeState::Running } else { HomeState::Admitted };
         }
         jobs::update(tx, self)
     }
