@@ -15,6 +15,7 @@ mod members;
 mod outputs;
 mod problems;
 mod registry;
+mod serving;
 mod things;
 
 /// A body without ids, times, digests and signatures.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An engine that runs nothing: the job's command says what it would have done.
 //!
-//! `leave TEXT` ends with code 0 and TEXT in every declared output, `fail CODE` ends with that code, `wait` runs until cancelled.
+//! `leave TEXT [TIMES]` ends with code 0 and TEXT in every declared output, `fail CODE` ends with that code, `wait` runs until cancelled.
 
 use std::{
     collections::BTreeMap,
@@ -62,6 +62,9 @@ impl Engine for FakeEngine {
             let words: Vec<&str> = job.command.iter().map(String::as_str).collect();
             let observation = match words.as_slice() {
                 ["leave", text] => self.outcome(job, Exit::Code(0), Some(text)),
+                ["leave", text, times] => {
+                    self.outcome(job, Exit::Code(0), Some(&text.repeat(times.parse().unwrap())))
+                }
                 ["fail", code] => self.outcome(job, Exit::Code(code.parse().unwrap()), None),
                 _ => Observation::Running { started_at: self.clock.now() },
             };
