@@ -126,9 +126,16 @@ pub async fn receive_withdrawal(
         let Some(mut hosted_job) =
             hosted_job.filter(|hosted| hosted.offer_id == offer && hosted.home == home)
         else {
-            hosted::withdraw_offer(tx, offer, job, now)?;
-            let payload = serde_json::json!({"offer": offer, "home": home});
-            tx.audit(PendingEntry { kind: "offer.withdrawn", subject: job.to_string(), payload, at: now });
+            // Home asks again when a crash here kept the answer from it; the log tells of it once.
+            if hosted::withdraw_offer(tx, offer, job, now)? {
+                let payload = serde_json::json!({"offer": offer, "home": home});
+                tx.audit(PendingEntry {
+                    kind: "offer.withdrawn",
+                    subject: job.to_string(),
+                    payload,
+                    at: now,
+                });
+            }
             return Ok(None);
         };
         if hosted_job.state != HostState::Finished && !hosted_job.cancel_asked {

@@ -205,15 +205,15 @@ pub fn site_use(connection: &Connection, site: &SiteId, owner: &MemberId) -> Res
     Ok(sum)
 }
 
-/// Notes that an offer was taken back before it was admitted, so that it never will be.
-pub fn withdraw_offer(tx: &Tx<'_>, offer: OfferId, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+/// Notes that an offer was taken back before it was admitted, so that it never will be. False when it was noted before.
+pub fn withdraw_offer(tx: &Tx<'_>, offer: OfferId, job: JobId, now: Timestamp) -> Result<bool, StoreError> {
     tx.connection()
         .prepare_cached("INSERT OR IGNORE INTO withdrawn (offer_id, job, withdrawn_at) VALUES (?1, ?2, ?3)")
         .and_then(|mut insert| {
             insert.execute(params![offer.to_string(), job.to_string(), now.as_millisecond()])
         })
         .doing("note a withdrawal")
-        .map(|_rows| ())
+        .map(|rows| rows > 0)
 }
 
 /// Whether an offer was taken back.
