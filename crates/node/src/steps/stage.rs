@@ -40,20 +40,10 @@ pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
     if let Some(job) = job.filter(|job| job.state == HostState::Staging) {
         let offer = offer_of(&job)?;
-        match bring_in(node, &job, &offer).await {
-            Ok(()) => {}
-            Err(StepError::Call(CallError::Refused { member, status, refusals })) if is_final(status) => {
-                let rules: Vec<_> = refusals.iter().map(|refusal| refusal.rule.as_str()).collect();
-                let reason =
-                    format!("`{member}`, who holds a file of the job, refuses it: {}", rules.join(", "));
-                return meter::finish(
-                    node,
-                    &job,
-                    run::never_ran(node.outside.now(), Exit::SiteFault(reason)),
-                )
-                .await;
-            }
-            Err(error) => return Err(error),
+        if let Err(error) = bring_in(node, &job, &offer).await {
+            let reason = lasting(error)?;
+            let outcome = run::never_ran(node.outside.now(), Exit::SiteFault(reason));
+            return meter::finish(node, &job, outcome).await;
         }
     }
     let id = waiting.id;
@@ -78,9 +68,24 @@ pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Whether a holder's no stays a no: its rules say so, or the documents do not fit. Anything else may pass.
-fn is_final(status: StatusCode) -> bool {
-    status == StatusCode::FORBIDDEN || status == StatusCode::CONFLICT
+/// The reason for which a file will never come: its holder's rules, documents that do not fit, or no such file. The job
+/// then ends instead of being tried for ever.
+///
+/// # Errors
+/// The trouble itself, where it may pass.
+fn lasting(error: StepError) -> Result<String, StepError> {
+    const LASTING: [StatusCode; 3] = [StatusCode::FORBIDDEN, StatusCode::CONFLICT, StatusCode::NOT_FOUND];
+    let rules = |rules: Vec<&str>| rules.join(", ");
+    match error {
+        StepError::Call(CallError::Refused { member, status, refusals }) if LASTING.contains(&status) => {
+            let rules = rules(refusals.iter().map(|refusal| refusal.rule.as_str()).collect());
+            Ok(format!("`{member}`, who holds a file of the job, refuses it: {rules}"))
+        }
+        StepError::Refused(refusals) => {
+            Ok(format!("a file of the job cannot be brought in: {}", rules(refusals.rules().collect())))
+        }
+        passing => Err(passing),
+    }
 }
 
 /// The offer that a hosted job was admitted by; it was verified before it was stored.
@@ -125,7 +130,8 @@ async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), Ste
             return Err(StepError::refused(RefusalCode::DatasetUnknown, node.member(), facts));
         }
         let request = TransferRequest { offer: job.offer.clone(), admission: job.admission.clone() };
-        let key = uuid::Uuid::from_bytes(*job.offer_id.as_bytes());
+        // Asked anew at each attempt: the same key would bring back an answer from before a file was granted or lost.
+        let key = uuid::Builder::from_random_bytes(node.outside.random()).into_uuid();
         node.outbound().tell(holder, "/federation/v1/transfers", key, &request).await?;
     }
     for file in &missing {
