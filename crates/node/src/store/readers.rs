@@ -44,6 +44,7 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).doing("open a reader")?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).doing("set up a reader")?;
+        super::schema::keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
