@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The machines of every site: an engine whose jobs take simulated time, outlive the node, and are watched from the side.
+//! Each real start of a job is counted, and held against what its host has on disk at that moment.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+use sta_node::{
+    engines::{
+        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Observation, Outcome, OutputFile,
+        Stream, Usage,
+    },
+    outside::Clock,
+    store::hosted::{self, HostState},
+};
+use sta_protocol::{
+    digest::Sha256Digest,
+    ids::{JobId, SiteId},
+    keys::PublicKey,
+    treaty::Resources,
+};
+
+use super::chance::{Random, SimClock};
+
+/// How long a job that is told to end takes to do so.
+const GRACE_MS: i64 = 300;
+
+/// All machines of all sites; they stand beside the nodes and do not crash with them.
+pub(super) struct Machines {
+    seed: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    random: Random,
+    /// Of a hundred calls of a node, how many fail before or after they were done.
+    percent: u64,
+    jobs: BTreeMap<(SiteId, JobId), Job>,
+    /// Jobs cancelled before they were taken over.
+    cancelled: BTreeMap<(SiteId, JobId), Timestamp>,
+    starts: BTreeMap<JobId, Vec<Start>>,
+    broken: Vec<String>,
+}
+
+/// A job that really began.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) site: SiteId,
+    pub(super) at: Timestamp,
+}
+
+struct Job {
+    job: EngineJob,
+    begins_at: Timestamp,
+    began: bool,
+    ends_at: Timestamp,
+    exit: Exit,
+    wiped: bool,
+}
+
+impl Machines {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::of(seed, "machines");
+        let percent = *random.pick(&[0, 5, 15]);
+        let state = State {
+            random,
+            percent,
+            jobs: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            broken: Vec::new(),
+        };
+        Self { seed, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on every call of a node succeeds.
+    pub(super) fn clear(&self) {
+        self.lock().percent = 0;
+    }
+
+    /// Every job that really began, and where.
+    pub(super) fn starts(&self) -> BTreeMap<JobId, Vec<Start>> {
+        self.lock().starts.clone()
+    }
+
+    /// What the machines saw that must never be.
+    pub(super) fn broken(&self) -> Vec<String> {
+        self.lock().broken.clone()
+    }
+}
+
+/// One site as its node drives it.
+pub(super) struct SimEngine {
+    pub(super) machines: Arc<Machines>,
+    pub(super) site: SiteId,
+    pub(super) resources: Resources,
+    pub(super) clock: SimClock,
+    /// The host's own directory, to look at what it has on disk.
+    pub(super) directory: PathBuf,
+    /// The host's own key, under which an admission must be.
+    pub(super) host_key: PublicKey,
+}
+
+impl SimEngine {
+    fn key(&self, id: JobId) -> (SiteId, JobId) {
+        (self.site.clone(), id)
+    }
+
+    /// Fails before anything was done (`Some(false)`), or after it (`Some(true)`).
+    fn failure(&self, state: &mut State) -> Option<bool> {
+        (state.percent > 0 && state.random.next() % 100 < state.percent).then(|| state.random.percent(50))
+    }
+
+    fn trouble(&self) -> EngineError {
+        let source = std::io::Error::other("the machines did not answer");
+        EngineError::Io { doing: "reach", path: PathBuf::from(self.site.as_str()), source }
+    }
+
+    /// What the host must have on disk for a job to begin: its own signed consent, and no end of the job.
+    fn check_disk(&self, id: JobId) -> Result<(), String> {
+        let path = self.directory.join("node.sqlite");
+        let connection = Connection::open(path).map_err(|error| error.to_string())?;
+        let hosted = hosted::find(&connection, id).map_err(|error| error.to_string())?;
+        let hosted = hosted.ok_or("its host has no admission of it")?;
+        let key = |key_id: &str| (key_id == self.host_key.key_id()).then(|| self.host_key.clone());
+        let admission = hosted.admission.verify(key).map_err(|error| error.to_string())?;
+        if admission.job != id
+            || admission.site != self.site
+            || admission.offer_digest != hosted.offer.digest()
+        {
+            return Err("its admission is for something else".to_owned());
+        }
+        match hosted.state {
+            HostState::Starting | HostState::Running => Ok(()),
+            HostState::Staging | HostState::Ready | HostState::Finished => {
+                Err(format!("its host has it as {}", hosted.state.as_str()))
+            }
+        }
+    }
+
+    /// Brings a job up to the present: it begins when its time has come.
+    fn advance(&self, state: &mut State, id: JobId) {
+        let now = self.clock.now();
+        let key = self.key(id);
+        let Some(job) = state.jobs.get_mut(&key).filter(|job| !job.began && job.begins_at <= now) else {
+            return;
+        };
+        if job.exit == Exit::Cancelled && job.ends_at <= job.begins_at {
+            return;
+        }
+        job.began = true;
+        let mut broken = Vec::new();
+        if let Err(problem) = self.check_disk(id) {
+            broken.push(format!("job {id} began at {} although {problem}", self.site));
+        }
+        if let Some(input) = job.job.inputs.iter().find(|input| !input.path.is_file()) {
+            broken.push(format!("job {id} began at {} without its input `{}`", self.site, input.name));
+        }
+        let start = Start { site: self.site.clone(), at: job.begins_at };
+        let starts = state.starts.entry(id).or_default();
+        starts.push(start);
+        if starts.len() > 1 {
+            broken.push(format!("job {id} ran {} times: {starts:?}", starts.len()));
+        }
+        let running =
+            state.jobs.iter().filter(|((site, _), job)| *site == self.site && job.began && job.ends_at > now);
+        let cores: u32 = running.map(|(_, job)| job.job.cpu_cores).sum();
+        if cores > self.resources.cpu_cores {
+            broken.push(format!(
+                "{} has {} cores and its jobs hold {cores}",
+                self.site, self.resources.cpu_cores
+            ));
+        }
+        state.broken.extend(broken);
+    }
+
+    /// What becomes of a job follows from its id alone, whenever it is taken over.
+    fn take_over(&self, state: &mut State, job: &EngineJob) {
+        let now = self.clock.now();
+        let mut random = Random::of(self.machines.seed, &job.id.to_string());
+        let begins_at = now + SignedDuration::from_millis(random.between(0, 1500).cast_signed());
+        let natural_ms = random.between(200, 20_000).cast_signed();
+        let limit_ms = i64::from(job.time_limit_s) * 1000;
+        let exit = match random.below(20) {
+            _ if natural_ms > limit_ms => Exit::TimeLimit,
+            0..=13 => Exit::Code(0),
+            14..=15 => Exit::Code(3),
+            16 => Exit::Signal(11),
+            17 => Exit::MemoryLimit,
+            _ => Exit::SiteFault("a machine broke".to_owned()),
+        };
+        let ends_at = begins_at + SignedDuration::from_millis(natural_ms.min(limit_ms));
+        let mut taken = Job { job: job.clone(), begins_at, began: false, ends_at, exit, wiped: false };
+        if let Some(at) = state.cancelled.get(&self.key(job.id)) {
+            (taken.begins_at, taken.ends_at, taken.exit) = (*at, *at, Exit::Cancelled);
+        }
+        state.jobs.insert(self.key(job.id), taken);
+        if let Err(problem) = self.check_disk(job.id) {
+            state.broken.push(format!("job {} was handed to {} although {problem}", job.id, self.site));
+        }
+    }
+
+    fn outcome(&self, id: JobId, job: &Job) -> Outcome {
+        let mut random = Random::of(self.machines.seed, &format!("outputs of {id}"));
+        let (mut outputs, mut outputs_missing) = (Vec::new(), Vec::new());
+        for name in &job.job.outputs {
+            if job.began && random.percent(85) {
+                outputs.push(self.write_output(id, name, job.wiped));
+            } else {
+                outputs_missing.push(name.clone());
+            }
+        }
+        let started_at = if job.began { job.begins_at } else { job.ends_at };
+        let wall_ms = u64::try_from(job.ends_at.duration_since(started_at).as_millis())
+            .expect("an end after its beginning");
+        Outcome {
+            exit: job.exit.clone(),
+            started_at,
+            ended_at: job.ends_at,
+            usage: Usage { wall_ms, cpu_ms: wall_ms, memory_peak_bytes: 1 << 20 },
+            limits_enforced: vec!["time-limit".to_owned()],
+            outputs,
+            outputs_missing,
+        }
+    }
+
+    fn write_output(&self, id: JobId, name: &str, wiped: bool) -> OutputFile {
+        let content = format!("{name} of {id}\n").repeat(20).into_bytes();
+        let path = self.output_file(id, name);
+        if !wiped && !path.exists() {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).expect("room for outputs");
+            fs::write(&path, &content).expect("room for outputs");
+        }
+        OutputFile { name: name.to_owned(), bytes: content.len() as u64, sha256: Sha256Digest::of(&content) }
+    }
+
+    fn output_file(&self, id: JobId, name: &str) -> PathBuf {
+        self.directory.join("machines").join(self.site.as_str()).join(id.to_string()).join(name)
+    }
+
+    fn submit_now(&self, job: &EngineJob) -> Result<(), EngineError> {
+        let mut state = self.machines.lock();
+        let failure = self.failure(&mut state);
+        if failure == Some(false) {
+            return Err(self.trouble());
+        }
+        if !state.jobs.contains_key(&self.key(job.id)) {
+            self.take_over(&mut state, job);
+        }
+        self.advance(&mut state, job.id);
+        if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
+    }
+
+    fn observe_now(&self, id: JobId) -> Result<Observation, EngineError> {
+        let mut state = self.machines.lock();
+        if self.failure(&mut state).is_some() {
+            return Err(self.trouble());
+        }
+        self.advance(&mut state, id);
+        let now = self.clock.now();
+        Ok(match state.jobs.get(&self.key(id)) {
+            None => Observation::Unknown,
+            Some(job) if job.ends_at <= now && (job.began || job.exit == Exit::Cancelled) => {
+                Observation::Finished(self.outcome(id, job))
+            }
+            Some(job) if job.began => Observation::Running { started_at: job.begins_at },
+            Some(_) => Observation::Pending,
+        })
+    }
+
+    fn cancel_now(&self, id: JobId) -> Result<(), EngineError> {
+        let mut state = self.machines.lock();
+        let failure = self.failure(&mut state);
+        if failure == Some(false) {
+            return Err(self.trouble());
+        }
+        self.advance(&mut state, id);
+        let now = self.clock.now();
+        let key = self.key(id);
+        match state.jobs.get_mut(&key) {
+            None => {
+                state.cancelled.entry(key).or_insert(now);
+            }
+            Some(job) if job.began => {
+                let ends_at = now + SignedDuration::from_millis(GRACE_MS);
+                if ends_at < job.ends_at {
+                    (job.ends_at, job.exit) = (ends_at, Exit::Cancelled);
+                }
+            }
+            Some(job) => (job.begins_at, job.ends_at, job.exit) = (now, now, Exit::Cancelled),
+        }
+        if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
+    }
+
+    fn wipe_now(&self, id: JobId) -> Result<(), EngineError> {
+        let mut state = self.machines.lock();
+        let failure = self.failure(&mut state);
+        if failure == Some(false) {
+            return Err(self.trouble());
+        }
+        let now = self.clock.now();
+        let job = state.jobs.get_mut(&self.key(id)).ok_or(EngineError::Unknown { id })?;
+        if job.ends_at > now {
+            return Err(EngineError::NotFinished { id });
+        }
+        job.wiped = true;
+        let directory = self.output_file(id, "any");
+        // Wiping twice finds nothing the second time.
+        let _gone = fs::remove_dir_all(directory.parent().unwrap_or(Path::new("."))).is_err();
+        if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
+    }
+}
+
+impl Engine for SimEngine {
+    fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
+        Box::pin(async move { self.submit_now(job) })
+    }
+
+    fn observe(&self, id: JobId) -> Answer<'_, Observation> {
+        Box::pin(async move { self.observe_now(id) })
+    }
+
+    fn cancel(&self, id: JobId) -> Answer<'_, ()> {
+        Box::pin(async move { self.cancel_now(id) })
+    }
+
+    fn logs(&self, id: JobId, _stream: Stream, _offset: u64, _length_max: usize) -> Answer<'_, LogChunk> {
+        Box::pin(async move {
+            let known = self.machines.lock().jobs.contains_key(&self.key(id));
+            if known {
+                Ok(LogChunk { bytes: Vec::new(), end: true })
+            } else {
+                Err(EngineError::Unknown { id })
+            }
+        })
+    }
+
+    fn output_path<'a>(&'a self, id: JobId, name: &'a str) -> Answer<'a, PathBuf> {
+        Box::pin(async move {
+            let path = self.output_file(id, name);
+            if path.is_file() { Ok(path) } else { Err(EngineError::NoOutput { id, name: name.to_owned() }) }
+        })
+    }
+
+    fn wipe(&self, id: JobId) -> Answer<'_, ()> {
+        Box::pin(async move { self.wipe_now(id) })
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            cpu_cores: self.resources.cpu_cores,
+            memory_bytes: self.resources.memory_bytes,
+            gpus: BTreeMap::new(),
+        }
+    }
+}
