@@ -8,6 +8,7 @@
 
 mod api;
 mod cli;
+mod crash;
 mod engines;
 mod federation;
 mod harness;

@@ -110,9 +110,7 @@ pub async fn open(directory: &Path, mode: WriterMode) -> Result<Arc<Node>, Failu
         chance: Arc::new(SystemChance),
         transport: Arc::new(HttpTransport::new().trying_to(&doing)?),
     };
-    let node = Node::open(config, keys, &signed_treaty, engines, outside, mode)
-        .await
-        .trying_to(&doing)?;
+    let node = Node::open(config, keys, &signed_treaty, engines, outside, mode).await.trying_to(&doing)?;
     know_operator(&node, &directory).await.trying_to(doing)?;
     Ok(node)
 }
