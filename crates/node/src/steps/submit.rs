@@ -7,7 +7,7 @@ use sta_decide::verdict::Refusals;
 use sta_protocol::{
     digest::Sha256Digest,
     federation::{DatasetRecord, Offer, VERSION},
-    ids::{JobId, OfferId, TransferId},
+    ids::{JobId, OfferId, ResearcherId, TransferId},
     job::JobSpec,
     jws::Signed,
     refusal::{Refusal, RefusalCode},
@@ -55,8 +55,8 @@ pub async fn submit(
 ) -> Result<HomeJob, StepError> {
     let request_sha256 =
         Sha256Digest::of_json(&request).map_err(|error| malformed(node, "request", error.to_string()))?;
-    if let Some(job) = known(node, request.job, request_sha256)? {
-        return Ok(job);
+    if let Some(job) = node.store.read(|connection| jobs::find(connection, request.job))? {
+        return job.if_asked_by(node, &researcher.id, request_sha256);
     }
     check(node, &request)?;
     let now = node.outside.now();
@@ -102,6 +102,18 @@ impl Dossier {
 }
 
 impl HomeJob {
+    /// The job, if this very request by this very person made it; an id is used once.
+    fn if_asked_by(
+        self,
+        node: &Node,
+        researcher: &ResearcherId,
+        request: Sha256Digest,
+    ) -> Result<Self, StepError> {
+        let facts = [("job", self.id.to_string())];
+        let same = self.request_sha256 == request && self.researcher == *researcher;
+        if same { Ok(self) } else { Err(StepError::refused(RefusalCode::Conflict, node.member(), facts)) }
+    }
+
     fn new(
         researcher: &Researcher,
         request: &SubmitRequest,
@@ -132,14 +144,6 @@ impl HomeJob {
             started_at: None,
             ended_at: None,
         }
-    }
-}
-
-fn known(node: &Node, id: JobId, request_sha256: Sha256Digest) -> Result<Option<HomeJob>, StepError> {
-    match node.store.read(|connection| jobs::find(connection, id))? {
-        Some(job) if job.request_sha256 == request_sha256 => Ok(Some(job)),
-        Some(_) => Err(StepError::refused(RefusalCode::Conflict, node.member(), [("job", id.to_string())])),
-        None => Ok(None),
     }
 }
 
@@ -287,6 +291,7 @@ pub(super) fn hold_and_send(
 /// Job, hold, offer and audit entry become durable together, or none of them.
 async fn record(node: &Node, job: HomeJob, choice: CandidateNote) -> Result<HomeJob, StepError> {
     let (member, now, lane) = (node.member().clone(), node.outside.now(), Lane::Peer(choice.member.clone()));
+    let (researcher, request) = (job.researcher.clone(), job.request_sha256);
     let job = node
         .store
         .write(move |tx| {
@@ -305,7 +310,7 @@ async fn record(node: &Node, job: HomeJob, choice: CandidateNote) -> Result<Home
         })
         .await?;
     node.wake(&lane);
-    Ok(job)
+    job.if_asked_by(node, &researcher, request)
 }
 
 impl HomeJob {
@@ -326,6 +331,7 @@ async fn refuse(node: &Node, mut job: HomeJob, dossier: Dossier) -> Result<HomeJ
     for refusal in dossier.all_refusals() {
         node.metrics.refused(&refusal.rule);
     }
+    let (researcher, request) = (job.researcher.clone(), job.request_sha256);
     job.state = HomeState::Refused;
     job.dossier = dossier.to_json();
     job.ended_at = Some(now);
@@ -337,7 +343,7 @@ async fn refuse(node: &Node, mut job: HomeJob, dossier: Dossier) -> Result<HomeJ
         tx.audit(entry(&job, now));
         Ok(job)
     });
-    Ok(written.await?)
+    written.await?.if_asked_by(node, &researcher, request)
 }
 
 fn entry(job: &HomeJob, at: Timestamp) -> PendingEntry {

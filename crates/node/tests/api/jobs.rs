@@ -54,6 +54,9 @@ async fn the_same_submission_again_is_the_same_job_and_another_under_its_id_is_a
     let second = world.ca.submission("ada", id, &other, &[]).await;
     let conflict = world.ca.post("ada", "/v1/jobs", &second).await;
     assert_eq!((conflict.status, conflict.rule().as_deref()), (StatusCode::CONFLICT, Some("REQ-004")));
+    // Who has somebody else's request in hand learns nothing of the job by sending it again.
+    let stranger = world.ca.post("eve", "/v1/jobs", &first).await;
+    assert_eq!((stranger.status, stranger.rule().as_deref()), (StatusCode::CONFLICT, Some("REQ-004")));
 }
 
 #[tokio::test(start_paused = true)]
