@@ -18,7 +18,7 @@ use sta_protocol::{
 use super::pair::{NOTE, Nodes, Pair};
 
 /// How long one crash and all that follows may take; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What a job says once each time it runs.
 pub(super) const RAN: &str = "ran\n";
 
