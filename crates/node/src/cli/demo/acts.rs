@@ -16,7 +16,7 @@ const BRUNO: &str = "{}/people/bruno";
 const CLARA: &str = "{}/people/clara";
 const DAN: &str = "{}/people/dan";
 /// How long the killed node's job trains, in passes over its data: some seconds.
-const EPOCHS_LONG: &str = "120";
+const EPOCHS_LONG: &str = "80";
 
 /// Researchers, a steward, projects, datasets and passports: what a member's operator sets up once.
 ///
