@@ -33,7 +33,7 @@ const EFFECTS: [&str; 9] =
     ["fetch", "offer", "progress", "receipt", "stage", "start", "stop", "wipe", "withdraw"];
 
 /// How many lives of each node end early where they die again and again.
-const LIVES: u64 = 20;
+const LIVES: u64 = 10;
 
 /// The two members.
 const MEMBERS: [&str; 2] = ["ca", "de"];

@@ -17,8 +17,8 @@ use sta_protocol::{
 
 use super::pair::{NOTE, Nodes, Pair};
 
-/// How long one crash and all that follows may take; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the work may take, whatever befalls it. A peer that was away often is only tried again after up to 30 s.
+const PATIENCE: Duration = Duration::from_secs(150);
 /// What a job says once each time it runs.
 pub(super) const RAN: &str = "ran\n";
 
