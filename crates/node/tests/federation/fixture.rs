@@ -32,7 +32,7 @@ use sta_protocol::{
     subject::Subject,
     treaty::{
         Energy, JurisdictionTerms, Member, Operator, PolicyPack, Resources, Series, Settlement, SignedTreaty,
-        Site, Tariff, Treaty, WitnessTerms,
+        Site, Tariff, Treaty, VerifiedTreaty, WitnessTerms,
     },
 };
 use tempfile::TempDir;
@@ -52,8 +52,11 @@ pub(super) const DATASETS: [(&str, &str, Class, &str, &[&str]); 4] = [
     ("a", "archive", Class::Protected, "ca", &["ca"]),
     ("c", "sensors", Class::Internal, "fr", &["ca", "eea"]),
 ];
+/// One line of [`SITES`].
+type SiteRow =
+    (&'static str, &'static str, &'static str, &'static str, &'static [&'static str], u32, u8, i64, u32);
 /// The sites: name, member, jurisdiction, form of operator, exposed to, cores, guests' share, price of a core second, carbon.
-const SITES: [(&str, &str, &str, &str, &[&str], u32, u8, i64, u32); 5] = [
+const SITES: [SiteRow; 5] = [
     ("a-river", "a", "ca", "university", &[], 4, 50, 1000, 28_000),
     ("b-institute", "b", "de", "public", &[], 4, 50, 1200, 350_000),
     ("b-cloud", "b", "de", "commercial", &["us"], 8, 80, 700, 350_000),
@@ -82,6 +85,7 @@ pub(super) struct Person {
 pub(super) struct Fixture {
     directory: TempDir,
     pub(super) treaty: SignedTreaty,
+    pub(super) verified_treaty: VerifiedTreaty,
     pub(super) people: Vec<Person>,
     /// A file of each member's researchers.
     pub(super) inputs: Vec<InputFile>,
@@ -94,6 +98,11 @@ pub(super) fn fixture() -> &'static Fixture {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(Fixture::make())
     })
+}
+
+/// Every member, by its number.
+pub(super) fn members() -> std::ops::Range<usize> {
+    0..MEMBERS.len()
 }
 
 pub(super) fn member_id(member: usize) -> MemberId {
@@ -147,7 +156,8 @@ impl Fixture {
         add_datasets(&nodes).await;
         let people = add_people(&nodes, &clock).await;
         let inputs = nodes.iter().map(|node| add_input(node)).collect();
-        Self { directory, treaty, people, inputs }
+        let verified_treaty = treaty.verify().expect("a signed treaty");
+        Self { directory, treaty, verified_treaty, people, inputs }
     }
 }
 
@@ -191,7 +201,7 @@ fn treaty(paths: &[PathBuf]) -> Treaty {
     }
 }
 
-fn site(site: &(&str, &str, &str, &str, &[&str], u32, u8, i64, u32)) -> Site {
+fn site(site: &SiteRow) -> Site {
     let (
         id,
         member,
@@ -350,7 +360,7 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.expect("an entry");
         let target = to.join(entry.file_name());
         if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target)
+            copy(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), target).map(|_bytes| ()).expect("a copy");
         }

@@ -132,7 +132,7 @@ impl SimEngine {
         let connection = Connection::open(path).map_err(|error| error.to_string())?;
         let hosted = hosted::find(&connection, id).map_err(|error| error.to_string())?;
         let hosted = hosted.ok_or("its host has no admission of it")?;
-        let key = |key_id: &str| (key_id == self.host_key.key_id()).then(|| self.host_key.clone());
+        let key = |key_id: &str| (key_id == self.host_key.key_id()).then_some(self.host_key);
         let admission = hosted.admission.verify(key).map_err(|error| error.to_string())?;
         if admission.job != id
             || admission.site != self.site

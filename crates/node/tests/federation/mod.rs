@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Operations: submit, submit again, cancel, crash, restart, cut, heal, delay, duplicate. Each call between members and
-//! each call of an engine may succeed, fail, or fail although it was done; calls between members may also arrive twice or
-//! late. Clocks are up to 1.5 s off. Then all is healed, and within fifteen simulated minutes everything must come to rest.
+//! each call of an engine may succeed, fail, or fail although it was done; calls between members may also arrive twice,
+//! or late: after their caller gave up, or once more. Clocks are up to 1.5 s off. Then all is healed, and within fifteen
+//! simulated minutes everything must come to rest.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

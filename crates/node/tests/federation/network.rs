@@ -31,6 +31,8 @@ enum Fate {
     Lost,
     /// It arrives; its answer does not.
     Unanswered,
+    /// The caller gives up, and only then it arrives, so many milliseconds later.
+    Held { for_ms: u64 },
     /// It arrives twice, one after the other; the caller gets the first or the second answer.
     Twice { second_answer: bool },
     /// It arrives, and once more so many milliseconds later.
@@ -102,10 +104,11 @@ impl Weather {
             state.repeat.insert(member, repeats - 1);
             Fate::Twice { second_answer: state.random.percent(50) }
         } else if state.percent > 0 && state.random.next() % 100 < state.percent {
-            match state.random.below(4) {
+            match state.random.below(5) {
                 0 => Fate::Lost,
                 1 => Fate::Unanswered,
-                2 => Fate::Twice { second_answer: state.random.percent(50) },
+                2 => Fate::Held { for_ms: state.random.between(500, 12_000) },
+                3 => Fate::Twice { second_answer: state.random.percent(50) },
                 _ => Fate::AgainLater { after_ms: state.random.between(200, 15_000) },
             }
         } else {
@@ -115,6 +118,7 @@ impl Weather {
             Fate::Ok => "ok",
             Fate::Lost => "lost",
             Fate::Unanswered => "unanswered",
+            Fate::Held { .. } => "held",
             Fate::Twice { .. } => "twice",
             Fate::AgainLater { .. } => "again later",
         };
@@ -150,17 +154,25 @@ impl Transport for SimTransport {
                     let second = deliver(&request).await;
                     if second_answer { second } else { first }.map_err(failed)
                 }
+                Fate::Held { for_ms } => {
+                    deliver_later(request, for_ms);
+                    Err(failed("it took too long".to_owned()))
+                }
                 Fate::AgainLater { after_ms } => {
-                    let again = request.clone();
-                    tokio::spawn(async move {
-                        tokio::time::sleep(Duration::from_millis(after_ms)).await;
-                        deliver(&again).await
-                    });
+                    deliver_later(request.clone(), after_ms);
                     deliver(&request).await.map_err(failed)
                 }
             }
         })
     }
+}
+
+/// Makes a call later, whose answer nobody waits for.
+fn deliver_later(request: Request<Bytes>, after_ms: u64) {
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        deliver(&request).await
+    });
 }
 
 /// Makes one HTTP/1.1 call over a connection of its own.

@@ -28,7 +28,7 @@ use sta_protocol::{
 
 use super::{
     Violation,
-    fixture::{MEMBERS, PROJECTS, config, fixture, member_id},
+    fixture::{MEMBERS, PROJECTS, config, fixture, member_id, members},
     world::{Shared, World, lock},
 };
 
@@ -170,8 +170,8 @@ fn receipt_of(job: &HomeJob) -> Result<Option<Receipt>, Violation> {
     }
 }
 
-fn treaty() -> VerifiedTreaty {
-    fixture().treaty.verify().expect("a signed treaty")
+fn treaty() -> &'static VerifiedTreaty {
+    &fixture().verified_treaty
 }
 
 /// A job at home: final, with the proofs that its state needs, and run no oftener than they say.
@@ -248,7 +248,7 @@ fn check_payments(world: &World, member: usize, jobs: &[HomeJob]) -> Checked {
 /// Whatever a host consented to has a receipt that home has too, to the byte.
 fn check_hosted(world: &World, member: usize) -> Checked {
     for hosted in hosted_jobs(world, member)? {
-        let home = (0..MEMBERS.len()).find(|other| member_id(*other) == hosted.home).expect("a member");
+        let home = members().find(|other| member_id(*other) == hosted.home).expect("a member");
         let Some(job) = jobs::find(world.store(home), hosted.job)? else {
             return broken(format!(
                 "{} hosts job {}, which its home does not know",
@@ -276,8 +276,8 @@ type Found<T> = Shared<Option<Result<T, String>>>;
 
 /// Every two members come to the same statement, and learn so from each other.
 fn check_statements(world: &mut World) -> Checked {
-    for member in 0..MEMBERS.len() {
-        for other in (0..MEMBERS.len()).filter(|other| *other != member) {
+    for member in members() {
+        for other in members().filter(|other| *other != member) {
             let found: Found<(Sha256Digest, Sha256Digest)> = Arc::default();
             let answer = Arc::clone(&found);
             let ask = move |node: Arc<Node>| async move { compare_statements(&node, other).await };
@@ -323,7 +323,7 @@ fn wait_for<T>(world: &mut World, found: &Found<T>) -> Result<T, Violation> {
 /// Everybody's log, fetched by another member as anybody could, verifies with the treaty's keys alone.
 fn check_logs(world: &mut World) -> Checked {
     let treaty = treaty();
-    for member in 0..MEMBERS.len() {
+    for member in members() {
         let found: Found<Files> = Arc::default();
         let answer = Arc::clone(&found);
         let size = audit::log_size(world.store(member))?;
@@ -339,7 +339,7 @@ fn check_logs(world: &mut World) -> Checked {
         let files = wait_for(world, &found)?;
         let keys = |index: usize| &treaty.members[index].keys;
         let log_key: VerifierKey = keys(member).log.parse().expect("a key");
-        let witnesses: Vec<VerifierKey> = (0..MEMBERS.len())
+        let witnesses: Vec<VerifierKey> = (members())
             .filter(|other| *other != member)
             .map(|other| keys(other).witness.parse().expect("a key"))
             .collect();
@@ -385,7 +385,7 @@ async fn fetch_log(node: &Node, member: usize, size: u64) -> Result<Files, Strin
 /// The ids of jobs, for a first look at what a seed did.
 pub(super) fn outcomes(world: &World) -> Result<BTreeMap<&'static str, u64>, Violation> {
     let mut counts = BTreeMap::new();
-    for member in 0..MEMBERS.len() {
+    for member in members() {
         for job in jobs::list(world.store(member), None, None, JOBS_MAX)? {
             *counts.entry(job.state.as_str()).or_default() += 1;
             let abroad = job.admission.is_some() && job.host != Some(member_id(member));

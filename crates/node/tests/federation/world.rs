@@ -33,7 +33,7 @@ use turmoil::{Sim, net::TcpListener};
 use super::{
     Violation,
     chance::{Random, SeededChance, SimClock, beginning},
-    fixture::{MEMBERS, PORT, config, fixture, member_id},
+    fixture::{MEMBERS, PORT, config, fixture, member_id, members},
     machines::{Machines, SimEngine},
     network::{SimListener, SimTransport, Weather},
     operations::Operation,
@@ -189,10 +189,10 @@ impl World {
         self.note("everything is healed");
         self.weather.clear();
         self.machines.clear();
-        for member in 0..MEMBERS.len() {
+        for member in members() {
             self.restart(member);
-            for other in member + 1..MEMBERS.len() {
-                self.sim.repair(MEMBERS[member], MEMBERS[other]);
+            for other in MEMBERS.iter().skip(member + 1) {
+                self.sim.repair(MEMBERS[member], *other);
             }
         }
     }
@@ -312,7 +312,7 @@ struct Place {
 
 impl Place {
     fn engines(&self, keys: &Keys) -> Engines {
-        let treaty = fixture().treaty.verify().expect("a signed treaty");
+        let treaty = &fixture().verified_treaty;
         let own = config(self.member, &self.directory).sites;
         let engine = |site: sta_node::config::SiteConfig| {
             let engine = SimEngine {
