@@ -143,7 +143,9 @@ pub fn due(
 /// what waits behind a failed attempt is not due before it.
 pub fn next_due_ms(connection: &Connection, lane: &Lane) -> Result<Option<u64>, StoreError> {
     connection
-        .prepare_cached("SELECT MIN(due_at) FROM (SELECT MIN(id), due_at FROM outbox WHERE lane = ?1 GROUP BY job)")
+        .prepare_cached(
+            "SELECT MIN(due_at) FROM (SELECT MIN(id), due_at FROM outbox WHERE lane = ?1 GROUP BY job)",
+        )
         .and_then(|mut query| query.query_row([lane.to_string()], |row| row.get::<_, Option<i64>>(0)))
         .doing("read the outbox")
         .map(|due| due.map(i64::unsigned_abs))
