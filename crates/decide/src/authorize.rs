@@ -163,10 +163,13 @@ pub fn evaluate(rules: &Rules, action: Action, sheet: &FactSheet, by: &MemberId)
         Err(error) => return refused_for_error(by, "request", error.to_string()),
     };
     let response = Authorizer::new().is_authorized(&request, &asked.policies, &Entities::empty());
-    match (verdict_of(rules, &response, sheet, by), context.validate(rules.schema(), &asked.action)) {
+    match verdict_of(rules, &response, sheet, by) {
         // Guards compare words, and a fact of another type equals none of them: such a sheet gets no permit either.
-        (Verdict::Granted(_), Err(error)) => refused_for_error(by, "schema", error.to_string()),
-        (verdict, Ok(()) | Err(_)) => verdict,
+        Verdict::Granted(permits) => match context.validate(rules.schema(), &asked.action) {
+            Ok(()) => Verdict::Granted(permits),
+            Err(error) => refused_for_error(by, "schema", error.to_string()),
+        },
+        Verdict::Refused(refusals) => Verdict::Refused(refusals),
     }
 }
 

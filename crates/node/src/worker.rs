@@ -7,6 +7,7 @@ use sta_protocol::ids::SiteId;
 
 use crate::{
     node::Node,
+    peers::outbound::CallError,
     steps::{self, StepError, run},
     store::outbox::{self, Lane, Waiting},
 };
@@ -15,6 +16,8 @@ use crate::{
 const BATCH: u32 = 64;
 /// The shortest and the longest wait between two attempts of one effect.
 const RETRY_MS: (u64, u64) = (200, 30_000);
+/// The longest wait of a lane whose member does not answer before it is called again.
+const SILENCE_MS_MAX: u64 = 5000;
 /// How long a lane without work sleeps before it looks by itself.
 const LANE_IDLE: Duration = Duration::from_secs(1);
 /// How often a site with jobs under way is looked at, and one without.
@@ -23,12 +26,15 @@ const SITE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::
 /// Carries out the effects of one lane until the node stops.
 pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
     let waker = node.waker(&lane.to_string());
+    let mut silences = 0;
     while !node.is_stopping() {
         let due = node.store.read(|connection| outbox::due(connection, &lane, node.outside.now_ms(), BATCH));
         match due {
             Ok(due) if !due.is_empty() => {
-                for waiting in due {
-                    attempt(&node, &lane, &waiting).await;
+                silences = if carry_out_all(&node, &lane, &due).await { 0 } else { silences + 1 };
+                if silences > 0 {
+                    let wait_ms = RETRY_MS.0.saturating_mul(1 << silences.min(10)).min(SILENCE_MS_MAX);
+                    node.pause(Duration::from_millis(wait_ms)).await;
                 }
             }
             Ok(_) => wait(&node, &lane, &waker).await,
@@ -38,6 +44,21 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
             }
         }
     }
+}
+
+/// Carries out effects one after the other. False as soon as the lane's member does not answer: what else waits for it
+/// would only fail too, and goes at once when it is back.
+async fn carry_out_all(node: &Node, lane: &Lane, due: &[Waiting]) -> bool {
+    for waiting in due {
+        let silent =
+            matches!(attempt(node, lane, waiting).await, Err(StepError::Call(CallError::NoAnswer(_))));
+        match lane {
+            Lane::Peer(_) if silent => return false,
+            // Files come from many members, and an engine is no member.
+            Lane::Peer(_) | Lane::Staging(_) | Lane::Engine(_) => {}
+        }
+    }
+    true
 }
 
 /// Waits until something is put into the lane, falls due, or the node stops.
@@ -52,8 +73,8 @@ async fn wait(node: &Node, lane: &Lane, waker: &tokio::sync::Notify) {
     }
 }
 
-async fn attempt(node: &Node, lane: &Lane, waiting: &Waiting) {
-    let Err(error) = steps::carry_out(node, waiting).await else { return };
+async fn attempt(node: &Node, lane: &Lane, waiting: &Waiting) -> Result<(), StepError> {
+    let Err(error) = steps::carry_out(node, waiting).await else { return Ok(()) };
     let wait_ms = RETRY_MS.0.saturating_mul(1 << waiting.attempts.min(10)).min(RETRY_MS.1);
     let (effect, job) = (waiting.effect.as_str(), waiting.job);
     tracing::warn!(%lane, effect, %job, attempts = waiting.attempts + 1, wait_ms, error = %describe(&error), "an effect did not happen yet");
@@ -62,6 +83,7 @@ async fn attempt(node: &Node, lane: &Lane, waiting: &Waiting) {
         tracing::error!(%lane, error = %error, "a failed attempt cannot be noted");
         node.pause(LANE_IDLE).await;
     }
+    Err(error)
 }
 
 /// An error with its causes in one line.

@@ -25,6 +25,8 @@ use crate::{
 
 /// How many jobs of a site one look follows.
 const LOOK_MAX: u32 = 1000;
+/// How many jobs of a site are started at once; the next look starts the next.
+const START_MAX: u32 = 32;
 
 /// Starts waiting jobs, in the order they were admitted, while the site has room. Strictly in order: a small job never
 /// passes a large one, so that the large one's turn comes.
@@ -33,7 +35,14 @@ const LOOK_MAX: u32 = 1000;
 /// The store failed.
 pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
     let Some((terms, _)) = node.own_site(site) else { return Ok(()) };
-    if node.store.read(|connection| hosted::list(connection, site, HostState::Ready, 1))?.is_empty() {
+    let (held, ready) = node.store.read(|connection| {
+        let held = hosted::site_use(connection, site, node.member())?;
+        Ok((held, hosted::list(connection, site, HostState::Ready, START_MAX)?))
+    })?;
+    let used = add(held.running_home, held.running_guests);
+    let first = ready.iter().find(|job| !job.cancel_asked);
+    // Without room for the first nothing starts, and the writer is left alone.
+    if !first.is_some_and(|job| fits(add(used, job.resources), terms.resources)) {
         return Ok(());
     }
     let (whole, owner, site, lane) =
@@ -43,14 +52,11 @@ pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
         let held = hosted::site_use(tx.connection(), &site, &owner)?;
         let mut used = add(held.running_home, held.running_guests);
         let mut started = false;
-        let ready = hosted::list(tx.connection(), &site, HostState::Ready, LOOK_MAX)?;
+        let ready = hosted::list(tx.connection(), &site, HostState::Ready, START_MAX)?;
         // One that home has taken back is ended without having run, by who received the withdrawal.
         for mut job in ready.into_iter().filter(|job| !job.cancel_asked) {
             used = add(used, job.resources);
-            if used.cpu_cores > whole.cpu_cores
-                || used.memory_bytes > whole.memory_bytes
-                || used.gpus > whole.gpus
-            {
+            if !fits(used, whole) {
                 break;
             }
             job.state = HostState::Starting;
@@ -65,6 +71,10 @@ pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
         node.wake(&lane);
     }
     Ok(())
+}
+
+fn fits(used: Resources, whole: Resources) -> bool {
+    used.cpu_cores <= whole.cpu_cores && used.memory_bytes <= whole.memory_bytes && used.gpus <= whole.gpus
 }
 
 fn add(a: Resources, b: Resources) -> Resources {

@@ -176,8 +176,7 @@ pub struct SiteUse {
 
 /// What the unfinished jobs of a site hold, seen from the member that owns it.
 pub fn site_use(connection: &Connection, site: &SiteId, owner: &MemberId) -> Result<SiteUse, StoreError> {
-    let sql = "SELECT home = ?2, state IN ('starting', 'running'), COUNT(*), COALESCE(SUM(cpu_cores), 0), COALESCE(SUM(memory_bytes), 0), COALESCE(SUM(gpus), 0)
-               FROM hosted WHERE site = ?1 AND state != 'finished' GROUP BY 1, 2";
+    let sql = "SELECT home = ?2, runs, SUM(jobs), SUM(cpu_cores), SUM(memory_bytes), SUM(gpus) FROM site_use WHERE site = ?1 GROUP BY 1, 2";
     let rows: Vec<(bool, bool, u32, i64, i64, i64)> = connection
         .prepare_cached(sql)
         .and_then(|mut query| {
@@ -294,4 +293,44 @@ fn read(raw: Raw) -> Result<HostedJob, StoreError> {
         started_at: raw.started_at.map(timestamp).transpose()?,
         receipt: raw.receipt.map(signed).transpose()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{schema, writer::WriterMode};
+
+    #[test]
+    fn what_a_site_holds_is_what_its_unfinished_jobs_hold_at_every_step() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::prepare(&mut connection, WriterMode::Simulated).unwrap();
+        let (site, owner) = ("quebec-hydro".parse().unwrap(), "ca".parse().unwrap());
+        let held = |connection: &Connection| {
+            let held = site_use(connection, &site, &owner).unwrap();
+            let cores =
+                [held.running_home, held.running_guests, held.waiting_guests].map(|held| held.cpu_cores);
+            (cores, held.waiting, held.jobs_running)
+        };
+        for (job, home, cpu_cores) in
+            [("one", "ca", 2), ("two", "ca", 3), ("three", "de", 5), ("four", "fr", 7)]
+        {
+            let sql = "INSERT INTO hosted (job, offer_id, home, site, state, offer, admission, cpu_cores, memory_bytes, gpus, admitted_at)
+                       VALUES (?1, ?1, ?2, 'quebec-hydro', 'staging', '', '', ?3, 10, 1, 0)";
+            connection.execute(sql, params![job, home, cpu_cores]).unwrap();
+        }
+        assert_eq!(held(&connection), ([0, 0, 12], 4, 0));
+        let steps = [
+            ("one", "ready", ([0, 0, 12], 4, 0)),
+            ("one", "starting", ([2, 0, 12], 3, 1)),
+            ("three", "starting", ([2, 5, 7], 2, 2)),
+            ("one", "running", ([2, 5, 7], 2, 2)),
+            ("one", "finished", ([0, 5, 7], 2, 1)),
+            ("one", "finished", ([0, 5, 7], 2, 1)),
+            ("four", "finished", ([0, 5, 0], 1, 1)),
+        ];
+        for (job, state, wanted) in steps {
+            connection.execute("UPDATE hosted SET state = ?2 WHERE job = ?1", [job, state]).unwrap();
+            assert_eq!(held(&connection), wanted, "{job} is {state}");
+        }
+    }
 }

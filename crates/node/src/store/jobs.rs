@@ -126,7 +126,8 @@ const COLUMNS: &str = "id, researcher, project, state, request, request_sha256, 
 pub fn insert(tx: &Tx<'_>, job: &HomeJob) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
-            "INSERT INTO jobs (id, researcher, project, name, state, request, request_sha256, spec, dossier, submitted_at, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO jobs (id, researcher, project, name, state, request, request_sha256, spec, dossier, submitted_at, ended_at,
+             offer_id, offer, site, host, hold) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -141,10 +142,15 @@ pub fn insert(tx: &Tx<'_>, job: &HomeJob) -> Result<(), StoreError> {
                 job.dossier.to_string(),
                 job.submitted_at.as_millisecond(),
                 job.ended_at.map(Timestamp::as_millisecond),
+                job.offer_id.map(|id| id.to_string()),
+                job.offer.as_ref().map(Signed::as_str),
+                job.site.as_ref().map(SiteId::as_str),
+                job.host.as_ref().map(MemberId::as_str),
+                job.hold.map(|id| id.to_string()),
             ])
         })
-        .doing("write a job")?;
-    update(tx, job)
+        .doing("write a job")
+        .map(|_rows| ())
 }
 
 /// Writes everything about a job that changes on its way.

@@ -118,14 +118,17 @@ pub fn put(
         .map(|_rows| ())
 }
 
-/// The effects of a lane that are due, oldest first: at most `limit`, at most one a job, so that a job's effects keep their order.
+/// The effects of a lane that are due, those first that have been due longest: at most `limit`, at most one a job, so that
+/// a job's effects keep their order. Takes as long as what it returns, however many wait.
 pub fn due(
     connection: &Connection,
     lane: &Lane,
     now_ms: u64,
     limit: u32,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let sql = "SELECT MIN(id), kind, job, key, attempts, due_at FROM outbox WHERE lane = ?1 GROUP BY job HAVING due_at <= ?2 ORDER BY 1 LIMIT ?3";
+    let sql = "SELECT id, kind, job, key, attempts, due_at FROM outbox o WHERE lane = ?1 AND due_at <= ?2
+               AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.job = o.job AND e.lane = o.lane AND e.id < o.id)
+               ORDER BY due_at, id LIMIT ?3";
     connection
         .prepare_cached(sql)
         .and_then(|mut query| {
@@ -142,11 +145,12 @@ pub fn due(
 /// When the next effect of the lane falls due, milliseconds since 1970. Only the oldest of each job counts, as in [`due`]:
 /// what waits behind a failed attempt is not due before it.
 pub fn next_due_ms(connection: &Connection, lane: &Lane) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT due_at FROM outbox o WHERE lane = ?1
+               AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.job = o.job AND e.lane = o.lane AND e.id < o.id)
+               ORDER BY due_at, id LIMIT 1";
     connection
-        .prepare_cached(
-            "SELECT MIN(due_at) FROM (SELECT MIN(id), due_at FROM outbox WHERE lane = ?1 GROUP BY job)",
-        )
-        .and_then(|mut query| query.query_row([lane.to_string()], |row| row.get::<_, Option<i64>>(0)))
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_row([lane.to_string()], |row| row.get::<_, i64>(0)).optional())
         .doing("read the outbox")
         .map(|due| due.map(i64::unsigned_abs))
 }
@@ -217,4 +221,37 @@ fn waiting((id, kind, job, key, attempts, due_at): Raw) -> Result<Waiting, Store
         attempts,
         due_at_ms: due_at.unsigned_abs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{schema, writer::WriterMode};
+
+    #[test]
+    fn a_jobs_effects_keep_their_order_and_one_that_failed_holds_back_its_own_job_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::prepare(&mut connection, WriterMode::Simulated).unwrap();
+        let [one, two] = [1, 2].map(|number| JobId::new(number, [0; 10]));
+        for (job, effect, due_at) in
+            [(one, "progress", 100), (one, "receipt", 100), (two, "offer", 50), (two, "withdraw", 60)]
+        {
+            let sql = "INSERT INTO outbox (lane, kind, job, key, due_at) VALUES ('peer/de', ?1, ?2, '', ?3)";
+            connection.execute(sql, params![effect, job.to_string(), due_at]).unwrap();
+        }
+        let lane = Lane::Peer("de".parse().unwrap());
+        let due = |now_ms| {
+            let due = due(&connection, &lane, now_ms, 10).unwrap();
+            due.into_iter().map(|waiting| (waiting.job, waiting.effect)).collect::<Vec<_>>()
+        };
+        assert_eq!(due(49), []);
+        assert_eq!(next_due_ms(&connection, &lane).unwrap(), Some(50));
+        assert_eq!(due(100), [(two, Effect::Offer), (one, Effect::Progress)]);
+        connection.execute("UPDATE outbox SET due_at = 900 WHERE kind = 'progress'", []).unwrap();
+        connection.execute("DELETE FROM outbox WHERE kind = 'offer'", []).unwrap();
+        assert_eq!(due(100), [(two, Effect::Withdraw)], "the receipt waits for its progress");
+        connection.execute("DELETE FROM outbox WHERE kind = 'withdraw'", []).unwrap();
+        assert_eq!(next_due_ms(&connection, &lane).unwrap(), Some(900));
+        assert_eq!(super::due(&connection, &Lane::Peer("fr".parse().unwrap()), 900, 10).unwrap().len(), 0);
+    }
 }

@@ -35,7 +35,23 @@ CREATE INDEX jobs_by_state ON jobs (state);
 CREATE TABLE hosted (job TEXT PRIMARY KEY, offer_id TEXT NOT NULL UNIQUE, home TEXT NOT NULL, site TEXT NOT NULL, state TEXT NOT NULL, offer TEXT NOT NULL, admission TEXT NOT NULL,
   cpu_cores INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, gpus INTEGER NOT NULL, cancel_asked INTEGER NOT NULL DEFAULT 0,
   admitted_at INTEGER NOT NULL, started_at INTEGER, receipt TEXT, fault TEXT) STRICT, WITHOUT ROWID;
-CREATE INDEX hosted_by_state ON hosted (state, site);
+CREATE INDEX hosted_by_state ON hosted (state, site, admitted_at);
+-- What the unfinished jobs of each site hold, by home and by whether they run; the triggers keep it, because every submission
+-- and every admission asks for it, however many jobs wait.
+CREATE TABLE site_use (site TEXT NOT NULL, home TEXT NOT NULL, runs INTEGER NOT NULL, jobs INTEGER NOT NULL, cpu_cores INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, gpus INTEGER NOT NULL,
+  PRIMARY KEY (site, home, runs), CHECK (jobs >= 0)) STRICT, WITHOUT ROWID;
+CREATE TRIGGER hosted_comes AFTER INSERT ON hosted WHEN NEW.state != 'finished' BEGIN
+  INSERT INTO site_use VALUES (NEW.site, NEW.home, NEW.state IN ('starting', 'running'), 1, NEW.cpu_cores, NEW.memory_bytes, NEW.gpus)
+  ON CONFLICT DO UPDATE SET jobs = jobs + 1, cpu_cores = cpu_cores + excluded.cpu_cores, memory_bytes = memory_bytes + excluded.memory_bytes, gpus = gpus + excluded.gpus;
+END;
+CREATE TRIGGER hosted_leaves AFTER UPDATE OF state ON hosted WHEN OLD.state != 'finished' AND NEW.state != OLD.state BEGIN
+  UPDATE site_use SET jobs = jobs - 1, cpu_cores = cpu_cores - OLD.cpu_cores, memory_bytes = memory_bytes - OLD.memory_bytes, gpus = gpus - OLD.gpus
+  WHERE site = OLD.site AND home = OLD.home AND runs = (OLD.state IN ('starting', 'running'));
+END;
+CREATE TRIGGER hosted_goes_on AFTER UPDATE OF state ON hosted WHEN NEW.state != 'finished' AND NEW.state != OLD.state BEGIN
+  INSERT INTO site_use VALUES (NEW.site, NEW.home, NEW.state IN ('starting', 'running'), 1, NEW.cpu_cores, NEW.memory_bytes, NEW.gpus)
+  ON CONFLICT DO UPDATE SET jobs = jobs + 1, cpu_cores = cpu_cores + excluded.cpu_cores, memory_bytes = memory_bytes + excluded.memory_bytes, gpus = gpus + excluded.gpus;
+END;
 CREATE TABLE withdrawn (offer_id TEXT PRIMARY KEY, job TEXT NOT NULL, withdrawn_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 -- Every offer this host refused, so that a repeated offer gets the same answer.
 CREATE TABLE refused_offers (offer_id TEXT PRIMARY KEY, refusals TEXT NOT NULL, refused_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -50,7 +66,8 @@ CREATE INDEX receipts_by_period ON receipts (period, home, host);
 
 -- Effects that are still to happen, in the order they were decided.
 CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, lane TEXT NOT NULL, kind TEXT NOT NULL, job TEXT NOT NULL, key TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL, last_error TEXT) STRICT;
-CREATE INDEX outbox_by_lane ON outbox (lane, id);
+CREATE INDEX outbox_by_due ON outbox (lane, due_at);
+CREATE INDEX outbox_by_job ON outbox (job, lane);
 
 -- What peers asked under which idempotency key, and what they were answered.
 CREATE TABLE idempotency (member TEXT NOT NULL, key TEXT NOT NULL, request_sha256 BLOB NOT NULL, status INTEGER NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, answered_at INTEGER NOT NULL,
