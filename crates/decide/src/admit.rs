@@ -55,10 +55,26 @@ impl Admitted {
     }
 }
 
-/// What a job asks for.
+/// What one indexed task of a job holds, over all its nodes; a plain job is one task.
+#[must_use]
+pub fn task_resources(spec: &JobSpec) -> Resources {
+    let one = Resources { cpu_cores: spec.cpu_cores, memory_bytes: spec.memory_bytes, gpus: spec.gpus };
+    times(one, spec.shape.nodes)
+}
+
+/// What a job holds at once at most: as many of its tasks as may run side by side.
 #[must_use]
 pub fn demand_of(spec: &JobSpec) -> Resources {
-    Resources { cpu_cores: spec.cpu_cores, memory_bytes: spec.memory_bytes, gpus: spec.gpus }
+    times(task_resources(spec), spec.shape.parallel)
+}
+
+/// Saturates: a product beyond the number's range is beyond every limit too.
+fn times(resources: Resources, factor: u32) -> Resources {
+    Resources {
+        cpu_cores: resources.cpu_cores.saturating_mul(factor),
+        memory_bytes: resources.memory_bytes.saturating_mul(u64::from(factor)),
+        gpus: resources.gpus.saturating_mul(factor),
+    }
 }
 
 /// Decides whether the site takes the job, at once or into its queue.

@@ -14,7 +14,7 @@ use sta_protocol::{
     treaty::{Energy, Resources, Series, Tariff},
 };
 
-use crate::admit::demand_of;
+use crate::admit::task_resources;
 
 const MS_PER_HOUR: i128 = 3_600_000;
 const BYTES_PER_GIB: i128 = 1 << 30;
@@ -60,10 +60,11 @@ pub fn price_micro(tariff: &Tariff, resources: Resources, wall_ms: u64) -> i64 {
         .map_or(i64::MAX, |exact| half_even(exact, BYTES_PER_GIB * MS_PER_HOUR))
 }
 
-/// The highest price a job may come to: its time limit at the tariff.
+/// The highest price a job may come to: every one of its tasks to its time limit at the tariff.
 #[must_use]
 pub fn price_micro_max(tariff: &Tariff, spec: &JobSpec) -> i64 {
-    price_micro(tariff, demand_of(spec), u64::from(spec.time_limit_s) * 1000)
+    let task_ms = u64::from(spec.time_limit_s) * 1000 * u64::from(spec.shape.count);
+    price_micro(tariff, task_resources(spec), task_ms)
 }
 
 /// The energy of holding `resources` for `wall_ms` by the site's model, in microwatt-hours.
@@ -126,7 +127,7 @@ pub fn period_of(moment: Timestamp) -> String {
     moment.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string()
 }
 
-/// The line of a receipt in a statement; `granted` is what the job held.
+/// The line of a receipt in a statement; `granted` is what one of its tasks held.
 #[must_use]
 pub fn statement_line(receipt: &Receipt, granted: Resources) -> StatementLine {
     StatementLine {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the tests decide on: the example treaty, jobs and datasets.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use jiff::Timestamp;
 use sta_decide::{
@@ -14,7 +14,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     federation::DatasetRecord,
     ids::{MemberId, ResearcherId, SiteId},
-    job::{InputFile, JobSpec, Objective},
+    job::{InputFile, JobSpec, Objective, Shape},
     treaty::Treaty,
 };
 
@@ -53,6 +53,10 @@ pub(crate) fn spec() -> JobSpec {
         objective: Objective::CHEAPEST,
         sites_allowed: Vec::new(),
         sites_refused: Vec::new(),
+        shape: Shape::default(),
+        after: Vec::new(),
+        attempts_max: 1,
+        site_options: BTreeMap::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use sta_decide::settle::{
 };
 use sta_protocol::{
     digest::Sha256Digest,
-    federation::{Exit, Receipt, StatementLine, Usage},
+    federation::{Exit, Receipt, StatementLine, Usage, UsageSources},
     ids::{JobId, MemberId, ReceiptId},
     treaty::{Energy, Resources, Series, Tariff},
 };
@@ -158,6 +158,9 @@ fn receipts_of_others_and_prices_out_of_range_are_refused() {
 #[test]
 fn a_line_takes_its_numbers_from_the_receipt_and_what_was_granted() {
     let receipt = Receipt {
+        attempt: 1,
+        goes_on: false,
+        tasks: None,
         version: 1,
         receipt: ReceiptId::new(1, [1; 10]),
         admission_digest: Sha256Digest::of(b"admission"),
@@ -168,7 +171,7 @@ fn a_line_takes_its_numbers_from_the_receipt_and_what_was_granted() {
         exit: Exit::Code(0),
         started_at: Some(now()),
         ended_at: now(),
-        usage: Usage { wall_ms: 1_500, cpu_ms: 900, memory_bytes_peak: 7 },
+        usage: Usage { wall_ms: 1_500, cpu_ms: 900, memory_bytes_peak: 7, sources: UsageSources::default() },
         limits_enforced: Vec::new(),
         price_micro: 77,
         energy_uwh: 8,

@@ -2,6 +2,7 @@
 //! A real node for the benchmarks: fresh keys, a treaty of two members, durable writes, HTTP on loopback, workers running.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,7 +15,9 @@ use serde_json::json;
 use sta_node::{
     cli::init::{self, InitArgs, KEYS, TREATY_FILE},
     config::Config,
-    engines::{Answer, Capacity, Engine, EngineError, EngineJob, LogChunk, Observation, Stream},
+    engines::{
+        Answer, Capacity, Engine, EngineError, EngineJob, LogChunk, Objection, Observation, RunId, Stream,
+    },
     keys::Keys,
     node::{Engines, Node},
     outside::{HttpTransport, Outside, SystemChance, SystemClock},
@@ -25,7 +28,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     holder_proof::{HolderClaims, holder_proof},
     ids::JobId,
-    job::{JobSpec, Objective},
+    job::{JobSpec, Objective, Shape},
     keys::SigningKey,
     treaty::{Member, SignedTreaty, Treaty},
 };
@@ -191,6 +194,10 @@ fn spec(objective: Objective) -> Result<JobSpec> {
         objective,
         sites_allowed: Vec::new(),
         sites_refused: Vec::new(),
+        shape: Shape::default(),
+        after: Vec::new(),
+        attempts_max: 1,
+        site_options: BTreeMap::new(),
     })
 }
 
@@ -207,27 +214,38 @@ fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
 struct Still;
 
 impl Engine for Still {
+    fn check(&self, _job: &EngineJob) -> Result<(), Objection> {
+        Ok(())
+    }
+
     fn submit<'a>(&'a self, _job: &'a EngineJob) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    fn observe(&self, _id: JobId) -> Answer<'_, Observation> {
+    fn observe(&self, _id: RunId) -> Answer<'_, Observation> {
         Box::pin(async { Ok(Observation::Running { started_at: Timestamp::UNIX_EPOCH }) })
     }
 
-    fn cancel(&self, _id: JobId) -> Answer<'_, ()> {
+    fn cancel(&self, _id: RunId) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    fn logs(&self, id: JobId, _stream: Stream, _offset: u64, _length_max: usize) -> Answer<'_, LogChunk> {
+    fn logs(
+        &self,
+        id: RunId,
+        _index: u32,
+        _stream: Stream,
+        _offset: u64,
+        _length_max: usize,
+    ) -> Answer<'_, LogChunk> {
         Box::pin(async move { Err(EngineError::Unknown { id }) })
     }
 
-    fn output_path<'a>(&'a self, id: JobId, _name: &'a str) -> Answer<'a, PathBuf> {
+    fn output_path<'a>(&'a self, id: RunId, _name: &'a str) -> Answer<'a, PathBuf> {
         Box::pin(async move { Err(EngineError::Unknown { id }) })
     }
 
-    fn wipe(&self, _id: JobId) -> Answer<'_, ()> {
+    fn wipe(&self, _id: RunId) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use sta_protocol::ids::SiteId;
 
 use crate::{
@@ -14,6 +15,8 @@ use crate::{
 
 /// How many effects one look into a lane takes.
 const BATCH: u32 = 64;
+/// How many effects of a lane are under way at once. No two are of one job: its effects keep their order.
+const ABREAST: usize = 16;
 /// The shortest and the longest wait between two attempts of one effect.
 const RETRY_MS: (u64, u64) = (200, 30_000);
 /// The longest wait of a lane whose member does not answer before it is called again.
@@ -46,19 +49,24 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
     }
 }
 
-/// Carries out effects one after the other. False as soon as the lane's member does not answer: what else waits for it
-/// would only fail too, and goes at once when it is back.
+/// Carries out effects of different jobs side by side. False as soon as the lane's member does not answer: what else waits
+/// for it would only fail too, and goes at once when it is back.
 async fn carry_out_all(node: &Node, lane: &Lane, due: &[Waiting]) -> bool {
-    for waiting in due {
-        let silent =
-            matches!(attempt(node, lane, waiting).await, Err(StepError::Call(CallError::NoAnswer(_))));
-        match lane {
-            Lane::Peer(_) if silent => return false,
+    let (mut answers, mut waiting, mut under_way) = (true, due.iter(), FuturesUnordered::new());
+    loop {
+        while answers && under_way.len() < ABREAST {
+            let Some(next) = waiting.next() else { break };
+            under_way.push(attempt(node, lane, next));
+        }
+        match under_way.next().await {
+            None => return answers,
             // Files come from many members, and an engine is no member.
-            Lane::Peer(_) | Lane::Staging(_) | Lane::Engine(_) => {}
+            Some(Err(StepError::Call(CallError::NoAnswer(_)))) if matches!(lane, Lane::Peer(_)) => {
+                answers = false;
+            }
+            Some(Ok(()) | Err(_)) => {}
         }
     }
-    true
 }
 
 /// Waits until something is put into the lane, falls due, or the node stops.

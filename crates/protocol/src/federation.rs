@@ -134,6 +134,69 @@ pub struct Usage {
     pub cpu_ms: u64,
     /// Highest memory in bytes.
     pub memory_bytes_peak: u64,
+    /// Who measured each.
+    #[serde(default, skip_serializing_if = "UsageSources::are_the_supervisors")]
+    pub sources: UsageSources,
+}
+
+/// Who measured what a job used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UsageSources {
+    /// Of the wall time.
+    pub wall: UsageSource,
+    /// Of the processor time.
+    pub cpu: UsageSource,
+    /// Of the memory.
+    pub memory: UsageSource,
+}
+
+impl UsageSources {
+    /// Whether the site's own supervisor measured all of it.
+    #[must_use]
+    pub fn are_the_supervisors(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// All of it measured in one way.
+    #[must_use]
+    pub fn all(source: UsageSource) -> Self {
+        Self { wall: source, cpu: source, memory: source }
+    }
+}
+
+/// One way of measuring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The site's supervisor of the process, outside the job's reach.
+    #[default]
+    Supervisor,
+    /// Stamps written around the job's command on the machine where it ran, checked against the scheduler's account.
+    JobStamps,
+    /// The site's scheduler and its accounting.
+    Scheduler,
+    /// Nobody: the figure is 0.
+    NotMeasured,
+}
+
+/// How the indexed tasks of a job array ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TasksEnd {
+    /// How many there were.
+    pub count: u32,
+    /// How many ended with code 0.
+    pub completed: u32,
+    /// The others by index, the first hundred of them.
+    pub failed: Vec<TaskFailure>,
+}
+
+/// An indexed task that did not end with code 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFailure {
+    /// Its index, from 0 on.
+    pub index: u32,
+    /// How it ended.
+    pub exit: Exit,
 }
 
 /// One file a job left.
@@ -168,8 +231,17 @@ pub struct Receipt {
     pub host: MemberId,
     /// Where.
     pub site: SiteId,
+    /// Which attempt this is the account of, from 1 on.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub attempt: u32,
+    /// Whether another attempt follows, because the site failed this one: the job is not over.
+    #[serde(default, skip_serializing_if = "is_last")]
+    pub goes_on: bool,
     /// How it ended.
     pub exit: Exit,
+    /// Of a job array, how its tasks ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TasksEnd>,
     /// When it began; `None` when it never did.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -188,6 +260,20 @@ pub struct Receipt {
     pub outputs: Vec<OutputFile>,
     /// Declared outputs that it did not leave.
     pub outputs_missing: Vec<String>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a function of a reference")]
+fn is_first(attempt: &u32) -> bool {
+    *attempt == 1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a function of a reference")]
+fn is_last(goes_on: &bool) -> bool {
+    !*goes_on
 }
 
 /// The home node takes an offer or a job back.

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a researcher asks to have run, as it goes over the wire.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
     digest::Sha256Digest,
-    ids::{DatasetId, ProjectId, SiteId},
+    ids::{DatasetId, JobId, ProjectId, SiteId},
 };
+
+pub use crate::job_shape::{COUNT_MAX, NODES_MAX, Shape, TASKS_MAX};
 
 /// The most inputs, outputs, datasets, arguments or sites that one job may name.
 pub const LIST_LENGTH_MAX: usize = 256;
 /// The longest time limit: 30 days.
 pub const TIME_LIMIT_S_MAX: u32 = 30 * 24 * 3600;
+/// The most attempts a job may have.
+pub const ATTEMPTS_MAX: u32 = 10;
 
 /// A job as its researcher described it. What it is called, never whom it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,12 +42,15 @@ pub struct JobSpec {
     pub inputs: Vec<InputFile>,
     /// Names of the files the job leaves.
     pub outputs: Vec<String>,
-    /// Whole processor cores.
+    /// Whole processor cores, on each node.
     pub cpu_cores: u32,
-    /// Memory in bytes.
+    /// Memory in bytes, on each node.
     pub memory_bytes: u64,
-    /// Accelerators.
+    /// Accelerators, on each node.
     pub gpus: u32,
+    /// How many nodes, processes and indexed tasks; one of each when it does not say.
+    #[serde(default, skip_serializing_if = "Shape::is_plain")]
+    pub shape: Shape,
     /// Seconds after which the job is stopped.
     pub time_limit_s: u32,
     /// Whether the job asks for network access.
@@ -52,6 +61,24 @@ pub struct JobSpec {
     pub sites_allowed: Vec<SiteId>,
     /// Not these sites.
     pub sites_refused: Vec<SiteId>,
+    /// Jobs of the same project that must have completed before this one is placed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<JobId>,
+    /// How often the job may be tried in all when its site fails it; its own failure is never tried again.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub attempts_max: u32,
+    /// Arguments for the site's own scheduler by name, as far as its operator allows them, such as `constraint = "hbm"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub site_options: BTreeMap<String, String>,
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a function of a reference")]
+fn is_once(attempts: &u32) -> bool {
+    *attempts == 1
 }
 
 /// A content-addressed file the researcher brings.
@@ -110,6 +137,8 @@ impl JobSpec {
     pub fn validate(&self) -> Result<(), InvalidJob> {
         self.validate_numbers()?;
         self.validate_lists()?;
+        self.shape.validate(self)?;
+        self.validate_options()?;
         let names = || self.inputs.iter().map(|input| input.name.as_str());
         if let Some(name) =
             names().chain(self.outputs.iter().map(String::as_str)).find(|name| !is_file_name(name))
@@ -189,6 +218,8 @@ impl JobSpec {
             ));
         }
         let lengths = [
+            ("after", self.after.len()),
+            ("site_options", self.site_options.len()),
             ("command", self.command.len()),
             ("datasets", self.datasets.len()),
             ("inputs", self.inputs.len()),
@@ -205,6 +236,29 @@ impl JobSpec {
     }
 }
 
+impl JobSpec {
+    fn validate_options(&self) -> Result<(), InvalidJob> {
+        if !(1..=ATTEMPTS_MAX).contains(&self.attempts_max) {
+            let problem = format!("is {}: use 1 to {ATTEMPTS_MAX}", self.attempts_max);
+            return Err(invalid("attempts_max", problem));
+        }
+        let plain = |name: &str| {
+            let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            letters && name.starts_with(|first: char| first.is_ascii_lowercase()) && name.len() <= 40
+        };
+        let printable = |value: &str| value.len() <= 200 && value.bytes().all(|b| b.is_ascii_graphic());
+        match self.site_options.iter().find(|(name, value)| !plain(name) || !printable(value)) {
+            Some((name, _)) => Err(invalid(
+                "site_options",
+                format!(
+                    "has `{name}`: use a long option's name without its dashes, and a value of at most 200 printable characters without spaces"
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whether `name` is a plain file name that stays in the working directory.
 #[must_use]
 pub fn is_file_name(name: &str) -> bool {
@@ -212,6 +266,6 @@ pub fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 200 && name != "." && name != ".." && name.chars().all(plain)
 }
 
-fn invalid(field: &'static str, problem: String) -> InvalidJob {
+pub(crate) fn invalid(field: &'static str, problem: String) -> InvalidJob {
     InvalidJob { field, problem }
 }

@@ -13,6 +13,7 @@ pub mod http_signature;
 mod identity_token;
 pub mod ids;
 pub mod job;
+mod job_shape;
 pub mod jws;
 pub mod keys;
 mod multi_signed;

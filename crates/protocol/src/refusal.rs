@@ -108,6 +108,18 @@ refusal_codes! {
     GuestShareUsed = "CAP-003", 403, "treaty: guest_share_percent";
     /// The site does not run this image.
     ImageUnknown = "CAP-004", 403, "docs/operations.md: images";
+    /// The site has no account for the researcher.
+    AccountMissing = "CAP-005", 403, "docs/operations.md: accounts";
+    /// The site's operator does not allow an option of the job.
+    OptionNotAllowed = "CAP-006", 403, "docs/operations.md: options";
+    /// The site's engine cannot run a job of this form.
+    EngineCannot = "CAP-007", 403, "docs/operations.md: engines";
+    /// A job that this one waits for did not complete.
+    DependencyFailed = "DEP-001", 403, "docs/protocol.md §3";
+    /// A job that this one waits for is unknown, or another project's.
+    DependencyUnknown = "DEP-002", 422, "docs/protocol.md §3";
+    /// The project's files at the site would take more than its share of the disk.
+    DiskQuotaUsed = "CAP-008", 403, "docs/operations.md: disk";
     /// The allocation does not cover the highest price the job may come to.
     CreditExhausted = "LED-001", 403, "treaty: settlement; allocation of the project";
     /// The project does not exist, or the researcher is not in it.

@@ -140,6 +140,18 @@ cap-003 = Aufträge anderer Mitglieder belegen bereits den Anteil des Standorts,
     .advice = Reichen Sie den Auftrag später noch einmal ein, verlangen Sie weniger, oder wählen Sie einen anderen Standort.
 cap-004 = Der Standort führt das Abbild, das der Auftrag nennt, nicht aus.
     .advice = Nennen Sie ein Abbild aus der Liste des Standorts, oder bitten Sie dessen Mitglied, Ihres aufzunehmen.
+cap-005 = Der Standort hat kein Konto für die forschende Person.
+    .advice = Bitten Sie den Betreiber des Standorts um ein Konto, oder wählen Sie einen Standort, der Ihnen eines gibt.
+cap-006 = Der Standort erlaubt eine Option nicht, die der Auftrag seinem Scheduler mitgibt.
+    .advice = Lassen Sie die Option weg, oder bitten Sie den Betreiber des Standorts, sie zu erlauben.
+cap-007 = Der Standort kann einen Auftrag dieser Form nicht ausführen.
+    .advice = Ändern Sie, was der Auftrag verlangt, wie es die Fakten sagen, oder wählen Sie einen anderen Standort.
+cap-008 = Die Dateien des Projekts am Standort nähmen mehr Speicherplatz ein, als der Standort dem Projekt gibt.
+    .advice = Warten Sie das Ende laufender Aufträge ab, bringen Sie weniger oder kleinere Dateien mit, oder bitten Sie den Betreiber um mehr.
+dep-001 = Ein Auftrag, auf den dieser wartet, wurde nicht erfolgreich beendet.
+    .advice = Klären Sie, warum er so endete, und reichen Sie dann beide neu ein.
+dep-002 = Ein Auftrag, auf den dieser warten soll, ist unbekannt oder gehört zu einem anderen Projekt.
+    .advice = Nennen Sie Aufträge desselben Projekts, die vorher am selben Knoten eingereicht wurden.
 
 ## Projekte und Guthaben
 

@@ -140,6 +140,18 @@ cap-003 = Other members' jobs already hold the share of the site that the treaty
     .advice = Submit the job again later, ask for less, or choose another site.
 cap-004 = The site does not run the image that the job names.
     .advice = Name an image from the site's list, or ask the site's member to add yours.
+cap-005 = The site has no account for the researcher.
+    .advice = Ask the site’s operator for an account, or choose a site that gives you one.
+cap-006 = The site does not allow an option that the job gives for its scheduler.
+    .advice = Leave the option out, or ask the site’s operator to allow it.
+cap-007 = The site cannot run a job of this form.
+    .advice = Change what the job asks for as the facts say, or choose another site.
+cap-008 = The project’s files at the site would take more disk than the site gives the project.
+    .advice = Wait for running jobs to end, bring fewer or smaller files, or ask the site’s operator for more.
+dep-001 = A job that this one waits for did not complete.
+    .advice = Find out why it ended as it did, then submit both again.
+dep-002 = A job that this one is to wait for is unknown, or belongs to another project.
+    .advice = Name jobs of the same project, submitted at the same node before.
 
 ## Projects and credit
 

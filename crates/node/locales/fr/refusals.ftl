@@ -140,6 +140,18 @@ cap-003 = Les tâches d’autres membres occupent déjà la part du site que le 
     .advice = Soumettez de nouveau la tâche plus tard, demandez moins, ou choisissez un autre site.
 cap-004 = Le site n’exécute pas l’image que la tâche désigne.
     .advice = Désignez une image de la liste du site, ou demandez au membre du site d’ajouter la vôtre.
+cap-005 = Le site n’a pas de compte pour la personne qui fait la recherche.
+    .advice = Demandez un compte à l’exploitant du site, ou choisissez un site qui vous en donne un.
+cap-006 = Le site n’autorise pas une option que la tâche donne à son ordonnanceur.
+    .advice = Retirez l’option, ou demandez à l’exploitant du site de l’autoriser.
+cap-007 = Le site ne peut pas exécuter une tâche de cette forme.
+    .advice = Changez ce que la tâche demande comme le disent les faits, ou choisissez un autre site.
+cap-008 = Les fichiers du projet sur le site prendraient plus de disque que le site n’en donne au projet.
+    .advice = Attendez la fin de tâches en cours, apportez des fichiers moins nombreux ou plus petits, ou demandez-en plus à l’exploitant du site.
+dep-001 = Une tâche que celle-ci attend ne s’est pas terminée avec succès.
+    .advice = Cherchez pourquoi elle a fini ainsi, puis soumettez les deux de nouveau.
+dep-002 = Une tâche que celle-ci doit attendre est inconnue, ou appartient à un autre projet.
+    .advice = Nommez des tâches du même projet, soumises avant au même nœud.
 
 ## Projets et crédit
 

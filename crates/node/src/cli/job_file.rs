@@ -2,6 +2,7 @@
 //! A job as people write it, in TOML or as flags, turned into what goes over the wire; errors name file, line and key.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -10,8 +11,8 @@ use std::{
 use serde::{Deserialize, Deserializer, de};
 use sta_protocol::{
     class::Class,
-    ids::{DatasetId, ProjectId, SiteId},
-    job::{InputFile, JobSpec, Objective},
+    ids::{DatasetId, JobId, ProjectId, SiteId},
+    job::{InputFile, JobSpec, Objective, Shape},
 };
 
 use super::failure::{Exit, Failure, Trying};
@@ -52,6 +53,22 @@ pub struct JobFile {
     pub sites_allowed: Vec<SiteId>,
     /// Not these sites.
     pub sites_refused: Vec<SiteId>,
+    /// Nodes, each with the cores, memory and accelerators above.
+    pub nodes: Option<u32>,
+    /// Processes over all nodes; one a node when not given.
+    pub tasks: Option<u32>,
+    /// Indexed tasks: the command runs once for each index.
+    pub count: Option<u32>,
+    /// How many indexed tasks run at once; all when not given.
+    pub parallel: Option<u32>,
+    /// The accelerators' type, such as `gh200`.
+    pub gpu_type: Option<String>,
+    /// Jobs of the same project that must have completed first.
+    pub after: Vec<JobId>,
+    /// How often the job may be tried in all when its site fails it.
+    pub attempts_max: Option<u32>,
+    /// Arguments for the site's scheduler, as far as its operator allows them.
+    pub site_options: BTreeMap<String, String>,
     /// Registered datasets.
     pub datasets: Vec<DatasetId>,
     /// Files the job leaves.
@@ -238,6 +255,10 @@ impl JobFile {
             objective: self.objective.unwrap_or(Goal(Objective::CHEAPEST)).0,
             sites_allowed: self.sites_allowed.clone(),
             sites_refused: self.sites_refused.clone(),
+            shape: self.shape(),
+            after: self.after.clone(),
+            attempts_max: self.attempts_max.unwrap_or(1),
+            site_options: self.site_options.clone(),
         };
         spec.validate().map_err(|invalid| {
             let line = file
@@ -245,6 +266,17 @@ impl JobFile {
             failed(line.as_deref().or(file.map(|(name, _)| name)), &invalid.to_string())
         })?;
         Ok(spec)
+    }
+
+    fn shape(&self) -> Shape {
+        let (nodes, count) = (self.nodes.unwrap_or(1), self.count.unwrap_or(1));
+        Shape {
+            nodes,
+            tasks: self.tasks.unwrap_or(nodes),
+            count,
+            parallel: self.parallel.unwrap_or(count),
+            gpu_type: self.gpu_type.clone(),
+        }
     }
 }
 

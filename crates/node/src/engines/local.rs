@@ -14,12 +14,11 @@ use std::{
 };
 
 use nix::unistd::Uid;
-use sta_protocol::ids::JobId;
 
 use self::record::{JobDirectory, SpecRecord, create_private, failed};
 use super::{
-    Answer, Capacity, Engine, EngineError, EngineJob, LOG_CHUNK_BYTES_MAX, LogChunk, Observation, Outcome,
-    Stream,
+    Answer, Capacity, Engine, EngineError, EngineJob, LOG_CHUNK_BYTES_MAX, LogChunk, Objection, Observation,
+    Outcome, RunId, Stream,
 };
 
 mod accelerators;
@@ -106,7 +105,7 @@ struct Inner {
     /// Whether each job gets a user of its own.
     own_users: bool,
     /// The supervisors started by this node: to take leave of them, and to start no second while one is on its way.
-    supervisors: Mutex<HashMap<JobId, Supervisor>>,
+    supervisors: Mutex<HashMap<RunId, Supervisor>>,
 }
 
 /// A supervisor that this node started.
@@ -152,24 +151,48 @@ impl LocalEngine {
 }
 
 impl Engine for LocalEngine {
+    fn check(&self, job: &EngineJob) -> Result<(), Objection> {
+        if job.image != "host" {
+            return Err(Objection::Image { image: job.image.clone(), known: "host".to_owned() });
+        }
+        if let Some(option) = job.site_options.keys().next() {
+            return Err(Objection::Option { option: option.clone(), allowed: "none".to_owned() });
+        }
+        let reason = match job.validate(&self.inner.config.capacity) {
+            Err(error) => error.to_string(),
+            Ok(()) if job.shape.nodes > 1 || job.shape.tasks > 1 => {
+                "it asks for several nodes or processes, and the site is one machine that starts one"
+                    .to_owned()
+            }
+            Ok(()) => return Ok(()),
+        };
+        Err(Objection::Shape { reason })
+    }
     fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
         let job = job.clone();
         self.apart(move |inner| inner.submit(&job))
     }
-    fn observe(&self, id: JobId) -> Answer<'_, Observation> {
+    fn observe(&self, id: RunId) -> Answer<'_, Observation> {
         self.apart(move |inner| inner.observe(id))
     }
-    fn cancel(&self, id: JobId) -> Answer<'_, ()> {
+    fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         self.apart(move |inner| {
             let directory = inner.directory(id);
             directory.create()?;
             directory.write_cancel()
         })
     }
-    fn logs(&self, id: JobId, stream: Stream, offset: u64, length_max: usize) -> Answer<'_, LogChunk> {
-        self.apart(move |inner| inner.logs(id, stream, offset, length_max))
+    fn logs(
+        &self,
+        id: RunId,
+        index: u32,
+        stream: Stream,
+        offset: u64,
+        length_max: usize,
+    ) -> Answer<'_, LogChunk> {
+        self.apart(move |inner| inner.logs(id, index, stream, offset, length_max))
     }
-    fn output_path<'a>(&'a self, id: JobId, name: &'a str) -> Answer<'a, PathBuf> {
+    fn output_path<'a>(&'a self, id: RunId, name: &'a str) -> Answer<'a, PathBuf> {
         let name = name.to_owned();
         self.apart(move |inner| {
             let declared = inner.finished(id)?.outputs.iter().any(|output| output.name == name);
@@ -178,7 +201,7 @@ impl Engine for LocalEngine {
             if declared && path.is_file() { Ok(path) } else { Err(EngineError::NoOutput { id, name }) }
         })
     }
-    fn wipe(&self, id: JobId) -> Answer<'_, ()> {
+    fn wipe(&self, id: RunId) -> Answer<'_, ()> {
         self.apart(move |inner| {
             inner.finished(id)?;
             let directory = inner.directory(id);
@@ -192,13 +215,13 @@ impl Engine for LocalEngine {
 }
 
 impl Inner {
-    fn directory(&self, id: JobId) -> JobDirectory {
+    fn directory(&self, id: RunId) -> JobDirectory {
         JobDirectory::of(&self.config.root, id)
     }
 
     /// The user a job runs as: when the node is root, one of the job's own; otherwise the node's.
-    fn job_uid(&self, id: JobId) -> Option<u32> {
-        let bytes = id.as_bytes();
+    fn job_uid(&self, id: RunId) -> Option<u32> {
+        let bytes = id.job.as_bytes();
         let low = u32::from_be_bytes([0, bytes[13], bytes[14], bytes[15]]);
         self.own_users.then_some(JOB_UID_FIRST + low)
     }
@@ -241,7 +264,7 @@ impl Inner {
         }
     }
 
-    fn observe(&self, id: JobId) -> Result<Observation, EngineError> {
+    fn observe(&self, id: RunId) -> Result<Observation, EngineError> {
         let directory = self.directory(id);
         let on_its_way = self.take_leave(id);
         if let Some(result) = directory.result()? {
@@ -257,21 +280,22 @@ impl Inner {
         }
         Ok(match directory.started()? {
             Some(started) => Observation::Running { started_at: started.started_at },
-            None => Observation::Pending,
+            None => Observation::Pending { reason: None },
         })
     }
 
-    fn finished(&self, id: JobId) -> Result<Outcome, EngineError> {
+    fn finished(&self, id: RunId) -> Result<Outcome, EngineError> {
         match self.observe(id)? {
             Observation::Finished(outcome) => Ok(outcome),
             Observation::Unknown => Err(EngineError::Unknown { id }),
-            Observation::Pending | Observation::Running { .. } => Err(EngineError::NotFinished { id }),
+            Observation::Pending { .. } | Observation::Running { .. } => Err(EngineError::NotFinished { id }),
         }
     }
 
     fn logs(
         &self,
-        id: JobId,
+        id: RunId,
+        index: u32,
         stream: Stream,
         offset: u64,
         length_max: usize,
@@ -280,9 +304,9 @@ impl Inner {
         let finished = match self.observe(id)? {
             Observation::Unknown => return Err(EngineError::Unknown { id }),
             Observation::Finished(_) => true,
-            Observation::Pending | Observation::Running { .. } => false,
+            Observation::Pending { .. } | Observation::Running { .. } => false,
         };
-        let path = self.directory(id).log(stream);
+        let path = self.directory(id).log(index, stream);
         let length_max = length_max.min(LOG_CHUNK_BYTES_MAX) as u64;
         let read = || {
             let mut file = match File::open(&path) {
@@ -300,7 +324,7 @@ impl Inner {
     }
 
     /// Takes leave of the supervisors that ended, and says whether one for this job still runs.
-    fn take_leave(&self, id: JobId) -> Result<bool, EngineError> {
+    fn take_leave(&self, id: RunId) -> Result<bool, EngineError> {
         let mut supervisors = self.supervisors();
         supervisors.retain(|_, supervisor| {
             let Supervisor::Running(child) = supervisor else { return true };
@@ -328,7 +352,7 @@ impl Inner {
         }
     }
 
-    fn start_supervisor(&self, id: JobId) -> Result<(), EngineError> {
+    fn start_supervisor(&self, id: RunId) -> Result<(), EngineError> {
         let [program, arguments @ ..] = self.config.supervisor.as_slice() else {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "no supervisor program is configured");
             return Err(failed("start", &self.config.root, error));
@@ -350,7 +374,7 @@ impl Inner {
         Ok(())
     }
 
-    fn supervisors(&self) -> MutexGuard<'_, HashMap<JobId, Supervisor>> {
+    fn supervisors(&self) -> MutexGuard<'_, HashMap<RunId, Supervisor>> {
         // The map is whole after any panic: nothing is half done under this lock.
         self.supervisors.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,15 +11,32 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sta_protocol::{digest::Sha256Digest, ids::JobId};
+use serde::{Deserialize, Serialize};
+use sta_protocol::{
+    digest::Sha256Digest,
+    federation::UsageSources,
+    ids::{MemberId, ProjectId, ResearcherId},
+    job::Shape,
+    treaty::Resources,
+};
 
 pub mod local;
+mod run_id;
+
+pub use run_id::RunId;
 
 /// What an engine's method returns: a boxed future, so that the trait is object safe.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
 
 /// Runs jobs at one site. Every method may be repeated after a crash or a lost answer without a second effect.
 pub trait Engine: Send + Sync + 'static {
+    /// Whether this site could ever run such a job for its owner, by what the engine knows without asking anybody: its
+    /// size, its accounts, its images, the options its operator allows. Asked before the job is admitted.
+    ///
+    /// # Errors
+    /// The first thing that stands against it.
+    fn check(&self, job: &EngineJob) -> Result<(), Objection>;
+
     /// Takes the job over. Looks for the id first: a job already known, in whatever state, is left as it is.
     /// A job whose id was cancelled before is taken over as [`Exit::Cancelled`] and never runs.
     ///
@@ -32,35 +49,97 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// The job's record cannot be read.
-    fn observe(&self, id: JobId) -> Answer<'_, Observation>;
+    fn observe(&self, id: RunId) -> Answer<'_, Observation>;
 
     /// Asks for the job's end: a job not yet submitted or begun never begins, a running one is stopped with
     /// a grace period, a finished one keeps its outcome. The end itself is seen through [`Engine::observe`].
     ///
     /// # Errors
     /// The wish could not be made durable.
-    fn cancel(&self, id: JobId) -> Answer<'_, ()>;
+    fn cancel(&self, id: RunId) -> Answer<'_, ()>;
 
-    /// Up to `length_max` bytes (never more than [`LOG_CHUNK_BYTES_MAX`]) of what the job wrote, from `offset` on.
+    /// Up to `length_max` bytes (never more than [`LOG_CHUNK_BYTES_MAX`]) of what the task `index` of the job wrote, from
+    /// `offset` on. A plain job is its own task 0.
     ///
     /// # Errors
     /// [`EngineError::Unknown`], or the log cannot be read.
-    fn logs(&self, id: JobId, stream: Stream, offset: u64, length_max: usize) -> Answer<'_, LogChunk>;
+    fn logs(
+        &self,
+        id: RunId,
+        index: u32,
+        stream: Stream,
+        offset: u64,
+        length_max: usize,
+    ) -> Answer<'_, LogChunk>;
 
     /// The file that holds the declared output `name` of the finished job, until [`Engine::wipe`].
     ///
     /// # Errors
     /// [`EngineError::Unknown`], [`EngineError::NotFinished`], or [`EngineError::NoOutput`] when it was not produced or is wiped.
-    fn output_path<'a>(&'a self, id: JobId, name: &'a str) -> Answer<'a, PathBuf>;
+    fn output_path<'a>(&'a self, id: RunId, name: &'a str) -> Answer<'a, PathBuf>;
 
     /// Removes the working directory of a finished job with inputs and outputs; its record and logs stay.
     ///
     /// # Errors
     /// [`EngineError::Unknown`], [`EngineError::NotFinished`], or a file that cannot be removed.
-    fn wipe(&self, id: JobId) -> Answer<'_, ()>;
+    fn wipe(&self, id: RunId) -> Answer<'_, ()>;
 
     /// What the site has in all, used or not.
     fn capacity(&self) -> Capacity;
+
+    /// Whether the site orders waiting jobs itself, by its own priorities and limits: then it is given each job as soon as
+    /// its files are there, and not only when there is room.
+    fn has_queue(&self) -> bool {
+        false
+    }
+
+    /// Waits until jobs may have moved on, and names them; `None` when the engine does not know which, and all are to be
+    /// looked at. Each is named at least once after it moved, as long as the engine is not opened anew.
+    fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+
+    /// How long a job of this size would wait now, in seconds, by the site's own state; `None` when the engine does not know.
+    fn expected_wait_s(&self, _resources: Resources) -> Option<u32> {
+        None
+    }
+}
+
+/// Why a site can never run a job for its owner: said before anything is admitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Objection {
+    /// The site has no account for the researcher.
+    #[error("the site has no account for `{researcher}` of `{member}` in project `{project}`")]
+    NoAccount {
+        /// The researcher's member.
+        member: MemberId,
+        /// The project.
+        project: ProjectId,
+        /// Who asks.
+        researcher: ResearcherId,
+    },
+    /// The site cannot run the image.
+    #[error("the site cannot run the image `{image}`: it knows {known}")]
+    Image {
+        /// What was asked for.
+        image: String,
+        /// The patterns that the site maps to a runtime.
+        known: String,
+    },
+    /// The site's operator does not allow an option.
+    #[error("the site does not allow the option `{option}`: it allows {allowed}")]
+    Option {
+        /// What was asked for.
+        option: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// The job is not one that this engine can run.
+    #[error("the site cannot run the job: {reason}")]
+    Shape {
+        /// Why not, and what would be possible.
+        reason: String,
+    },
 }
 
 /// The most one call of [`Engine::logs`] returns, in bytes.
@@ -68,26 +147,38 @@ pub const LOG_CHUNK_BYTES_MAX: usize = 1 << 20;
 /// The most words a command may have, and the most inputs, outputs and environment variables a job may have.
 const ITEMS_MAX: usize = 4096;
 /// Names the engine sets itself, and names that change how the engine's own program would start.
-const ENVIRONMENT_RESERVED: [&str; 5] = ["HOME", "TMPDIR", "STA_JOB_ID", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+const ENVIRONMENT_RESERVED: [&str; 5] = ["HOME", "TMPDIR", "PATH", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+/// How the names begin that an engine sets for every job.
+const ENVIRONMENT_OURS: &str = "STA_";
 
-/// A job as an engine sees it: all that is needed to run it, and nothing about who asked or why it may.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A job as an engine sees it: all that is needed to run it, and nothing about why it may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineJob {
-    /// The job, the same for every engine and in every retry.
-    pub id: JobId,
+    /// The attempt; the same however often the call is made.
+    pub id: RunId,
+    /// For whom it runs: a site with accounts runs it as theirs.
+    pub owner: Owner,
+    /// What people call it.
+    pub name: String,
+    /// `host`, or an image that the site maps to a runtime.
+    pub image: String,
+    /// Nodes, processes and indexed tasks.
+    pub shape: Shape,
+    /// Arguments for the site's own scheduler, by name.
+    pub site_options: BTreeMap<String, String>,
     /// Program and arguments; a program without `/` is looked for in the engine's path.
     pub command: Vec<String>,
     /// Files that stand read-only in the working directory when the job begins.
     pub inputs: Vec<StagedInput>,
     /// Files, relative to the working directory, that the job is to leave behind.
     pub outputs: Vec<String>,
-    /// Processor cores it may keep busy at once.
+    /// Processor cores it may keep busy at once, on each node.
     pub cpu_cores: u32,
-    /// Memory of all its processes together, in bytes.
+    /// Memory of all its processes together, in bytes, on each node.
     pub memory_bytes: u64,
-    /// Accelerators it needs.
+    /// Accelerators it needs, on each node.
     pub gpus: u32,
-    /// How long it may run, in seconds.
+    /// How long each of its tasks may run, in seconds.
     pub time_limit_s: u32,
     /// Whether it may use the network.
     pub network: bool,
@@ -95,12 +186,25 @@ pub struct EngineJob {
     pub environment: Vec<(String, String)>,
 }
 
+/// For whom a job runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Owner {
+    /// The researcher's member.
+    pub member: MemberId,
+    /// The project that pays.
+    pub project: ProjectId,
+    /// The researcher, by the name that the home node gave.
+    pub researcher: ResearcherId,
+}
+
 /// One input: where its content lies now, and its name in the working directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedInput {
     /// Relative path in the working directory, such as `data/digits.csv`.
     pub name: String,
-    /// The file with the content, on this machine; it is copied, so that the job cannot change it.
+    /// The SHA-256 of its content.
+    pub sha256: Sha256Digest,
+    /// The file with the content, on the node's machine; it is copied, so that the job cannot change it.
     pub path: PathBuf,
 }
 
@@ -137,10 +241,11 @@ impl EngineJob {
     /// Whether the whole site would be large enough, were it empty.
     fn fits(&self, capacity: &Capacity) -> Result<(), EngineError> {
         let gpus = capacity.gpus.values().sum::<u32>();
+        let nodes = u64::from(self.shape.nodes);
         let asked = [
-            ("cores", u64::from(self.cpu_cores), u64::from(capacity.cpu_cores)),
-            ("bytes of memory", self.memory_bytes, capacity.memory_bytes),
-            ("accelerators", u64::from(self.gpus), u64::from(gpus)),
+            ("cores", nodes * u64::from(self.cpu_cores), u64::from(capacity.cpu_cores)),
+            ("bytes of memory", nodes.saturating_mul(self.memory_bytes), capacity.memory_bytes),
+            ("accelerators", nodes * u64::from(self.gpus), u64::from(gpus)),
         ];
         match asked.iter().find(|(_, wanted, there)| wanted > there) {
             Some((what, wanted, there)) => Err(EngineError::Invalid {
@@ -166,16 +271,21 @@ pub fn is_file_name(name: &str) -> bool {
 fn is_variable(name: &str, value: &str) -> bool {
     let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-    letters && starts && !value.contains('\0') && !ENVIRONMENT_RESERVED.contains(&name)
+    let ours = ENVIRONMENT_RESERVED.contains(&name) || name.starts_with(ENVIRONMENT_OURS);
+    letters && starts && !value.contains('\0') && !ours
 }
 
 /// Where a job stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Observation {
     /// This engine never took over a job of that id.
     Unknown,
     /// Taken over, not begun.
-    Pending,
+    Pending {
+        /// What it waits for, in a sentence of the site; none when it is only its turn that it waits for.
+        reason: Option<String>,
+    },
     /// Begun.
     Running {
         /// When it began.
@@ -186,7 +296,7 @@ pub enum Observation {
 }
 
 /// How a job ended and what it used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// How it ended.
     pub exit: Exit,
@@ -196,6 +306,8 @@ pub struct Outcome {
     pub ended_at: Timestamp,
     /// What it used.
     pub usage: Usage,
+    /// How each task of a job array ended, in the order of their indices; empty for a plain job.
+    pub tasks: Vec<TaskEnd>,
     /// The limits that really held, such as `network-namespace`, `cgroup-v1:memory` or `time-limit`.
     pub limits_enforced: Vec<String>,
     /// The declared outputs that are there, in the order declared.
@@ -204,8 +316,24 @@ pub struct Outcome {
     pub outputs_missing: Vec<String>,
 }
 
-/// Why a job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How one task of a job array ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEnd {
+    /// Its index, from 0 on.
+    pub index: u32,
+    /// How it ended.
+    pub exit: Exit,
+    /// When it began; equal to `ended_at` for a task that never did.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Time from begin to end, in milliseconds.
+    pub wall_ms: u64,
+}
+
+/// Why a job ended. A job array ends as the first of its tasks, by index, that did not end with code 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It ended by itself with this status; 126 and 127 are a command that cannot be run or found.
     Code(i32),
@@ -217,23 +345,25 @@ pub enum Exit {
     MemoryLimit,
     /// It was cancelled, before or after it began.
     Cancelled,
-    /// The site failed the job, as the sentence says; not the job's fault, and it is not run again.
+    /// The site failed the job, as the sentence says; not the job's fault. This attempt is not run again.
     SiteFault(String),
 }
 
 /// What a job used, all its processes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Time from begin to end, in milliseconds of a clock that is never set back.
+    /// Time from begin to end, in milliseconds; of a job array the sum over its tasks.
     pub wall_ms: u64,
     /// Processor time in user and kernel mode, in milliseconds.
     pub cpu_ms: u64,
-    /// The most memory held at once, in bytes.
+    /// The most memory that one task held at once, in bytes.
     pub memory_peak_bytes: u64,
+    /// Who measured each.
+    pub sources: UsageSources,
 }
 
 /// A file a job left behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputFile {
     /// Its declared name.
     pub name: String,
@@ -244,7 +374,8 @@ pub struct OutputFile {
 }
 
 /// One of the two streams a job writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Standard output.
     Stdout,
@@ -262,7 +393,7 @@ pub struct LogChunk {
 }
 
 /// What a site has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
     /// Processor cores.
     pub cpu_cores: u32,
@@ -279,7 +410,7 @@ pub enum EngineError {
     #[error("job {id} cannot run: {reason}")]
     Invalid {
         /// The job.
-        id: JobId,
+        id: RunId,
         /// What is wrong with it, and how to mend it.
         reason: String,
     },
@@ -287,27 +418,35 @@ pub enum EngineError {
     #[error("this engine has no job {id}: submit it first")]
     Unknown {
         /// The id asked for.
-        id: JobId,
+        id: RunId,
     },
     /// Only a finished job has outputs and may be wiped.
     #[error("job {id} is not finished: wait for its end, or cancel it")]
     NotFinished {
         /// The job.
-        id: JobId,
+        id: RunId,
     },
     /// The job has no such output.
     #[error("job {id} has no output `{name}`: it was not declared, not produced, or is wiped already")]
     NoOutput {
         /// The job.
-        id: JobId,
+        id: RunId,
         /// The name asked for.
         name: String,
+    },
+    /// The site's own programs did not do what they were asked; the next call asks again.
+    #[error("cannot {doing} at the site: {said}")]
+    Site {
+        /// What was being done, as a verb.
+        doing: &'static str,
+        /// What the site's programs said, or why there was no answer.
+        said: String,
     },
     /// The program that is to supervise the job ended without doing so; the next call starts it again.
     #[error("the supervisor of job {id} ended with {status}: {said}")]
     Supervisor {
         /// The job.
-        id: JobId,
+        id: RunId,
         /// How it ended.
         status: ExitStatus,
         /// The end of what it wrote to standard error.

@@ -20,7 +20,6 @@ use super::{
     statements::check_period,
 };
 use crate::{
-    engines::LOG_CHUNK_BYTES_MAX,
     node::Node,
     peers::reports::{self, SiteReport},
     steps::{
@@ -129,9 +128,8 @@ pub(super) async fn read_log(
     QueryOf(query): QueryOf<LogQuery>,
 ) -> Result<Response, Fault> {
     let PathOf((job, stream)) = path;
-    let stream = stream_named(&stream)?;
-    let chunk =
-        deliver::logs_for_peer(&node, &peer.member, job, stream, query.offset, LOG_CHUNK_BYTES_MAX).await?;
+    let part = query.of(stream_named(&stream)?);
+    let chunk = deliver::logs_for_peer(&node, &peer.member, job, part).await?;
     Ok(log_response(chunk))
 }
 

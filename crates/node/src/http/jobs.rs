@@ -28,7 +28,7 @@ use crate::{
     node::Node,
     steps::{
         cancel, deliver,
-        deliver::FilePart,
+        deliver::{FilePart, LogPart},
         dossier::Dossier,
         release, settle,
         submit::{self, SubmitRequest},
@@ -134,6 +134,15 @@ pub(super) struct LogQuery {
     /// First byte wanted; the beginning when not given.
     #[serde(default)]
     pub(super) offset: u64,
+    /// The index of the task of a job array; 0 when not given, and for a plain job.
+    #[serde(default)]
+    pub(super) task: u32,
+}
+
+impl LogQuery {
+    pub(super) fn of(&self, stream: Stream) -> LogPart {
+        LogPart { task: self.task, stream, offset: self.offset, length_max: LOG_CHUNK_BYTES_MAX }
+    }
 }
 
 /// Reads on in what the job writes. The header `sta-log-end` says whether nothing follows.
@@ -145,8 +154,7 @@ pub(super) async fn read_log(
     QueryOf(query): QueryOf<LogQuery>,
 ) -> Result<Response, Fault> {
     let PathOf((_, stream)) = path;
-    let chunk =
-        deliver::logs(&node, job.id, stream_named(&stream)?, query.offset, LOG_CHUNK_BYTES_MAX).await?;
+    let chunk = deliver::logs(&node, job.id, query.of(stream_named(&stream)?)).await?;
     Ok(log_response(chunk))
 }
 

@@ -274,6 +274,7 @@ impl From<StepError> for Fault {
                 ),
                 EngineError::Invalid { .. }
                 | EngineError::Unknown { .. }
+                | EngineError::Site { .. }
                 | EngineError::Supervisor { .. }
                 | EngineError::Io { .. }
                 | EngineError::Record { .. } => Self::internal("engine", &error),

@@ -22,8 +22,10 @@ use super::{
     StepError,
     identity::{self, Shown},
     registry::verify_record,
+    run,
 };
 use crate::{
+    engines::{Objection, RunId},
     node::Node,
     store::{
         StoreError, Tx,
@@ -49,7 +51,12 @@ pub async fn admit_offer(
     if let Some(answer) = earlier_answer(node, &offer, &signed)? {
         return Ok(answer);
     }
-    let permit = match decide(node, &offer)? {
+    let decided = match decide(node, &offer)? {
+        // Only what the law allows is shown to the engine.
+        Ok(permit) => engine_consents(node, &offer)?.map(|()| permit),
+        Err(refusals) => Err(refusals),
+    };
+    let permit = match decided {
         Ok(permit) => permit,
         Err(refusals) => return record_refusal(node, offer, signed, refusals).await,
     };
@@ -120,9 +127,6 @@ fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepEr
     if now >= offer.expires_at {
         return Ok(Err(no(RefusalCode::OfferExpired, "offer.expires_at", offer.expires_at.to_string())));
     }
-    if offer.spec.image != "host" {
-        return Ok(Err(no(RefusalCode::ImageUnknown, "image", offer.spec.image.clone())));
-    }
     let Some((site, _)) = node.own_site(&offer.site) else {
         return Ok(Err(no(RefusalCode::OfferNotForUs, "site.id", offer.site.to_string())));
     };
@@ -138,6 +142,38 @@ fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepEr
         Err(refusals) => return Ok(Err(refusals)),
     };
     permit(node, offer, site, &records, now)
+}
+
+/// Whether the site's engine could ever run the job for this researcher.
+fn engine_consents(node: &Node, offer: &Offer) -> Result<Result<(), Refusals>, StepError> {
+    let Err(objection) =
+        run::engine(node, &offer.site)?.check(&run::described(node, RunId::from(offer.job), offer))
+    else {
+        return Ok(Ok(()));
+    };
+    let site = ("site.id", offer.site.to_string());
+    let refusal = match objection {
+        Objection::NoAccount { member, project, researcher } => {
+            let facts = [
+                site,
+                ("home.member", member.to_string()),
+                ("project", project.to_string()),
+                ("researcher", researcher.to_string()),
+            ];
+            Refusal::new(RefusalCode::AccountMissing, node.member(), facts)
+        }
+        Objection::Image { image, known } => {
+            Refusal::new(RefusalCode::ImageUnknown, node.member(), [site, ("image", image), ("known", known)])
+        }
+        Objection::Option { option, allowed } => {
+            let facts = [site, ("option", option), ("allowed", allowed)];
+            Refusal::new(RefusalCode::OptionNotAllowed, node.member(), facts)
+        }
+        Objection::Shape { reason } => {
+            Refusal::new(RefusalCode::EngineCannot, node.member(), [site, ("reason", reason)])
+        }
+    };
+    Ok(Err(Refusals::one(refusal)))
 }
 
 fn permit(
@@ -311,6 +347,7 @@ fn keep(
         admission: admission.clone(),
         home: offer.home.clone(),
         site: offer.site.clone(),
+        attempt: 1,
         state: HostState::Staging,
         resources: admitted.demand(),
         cancel_asked: false,

@@ -99,29 +99,37 @@ pub fn output_for_peer(
     Ok(FilePart { bytes, offset, whole, sha256: held.file.sha256 })
 }
 
+/// Which piece of which log.
+#[derive(Debug, Clone, Copy)]
+pub struct LogPart {
+    /// The index of the task; 0 for a plain job.
+    pub task: u32,
+    /// Which of its streams.
+    pub stream: Stream,
+    /// First byte.
+    pub offset: u64,
+    /// The most bytes.
+    pub length_max: usize,
+}
+
 /// A piece of a job's log for its researcher, also while it runs abroad.
 ///
 /// # Errors
 /// The job is nowhere yet, its log may not leave, or the host is away.
-pub async fn logs(
-    node: &Node,
-    job: JobId,
-    stream: Stream,
-    offset: u64,
-    length_max: usize,
-) -> Result<LogChunk, StepError> {
+pub async fn logs(node: &Node, job: JobId, part: LogPart) -> Result<LogChunk, StepError> {
     let job = home_job(node, job)?;
     let Some(host) = job.host.clone().filter(|_| job.admission.is_some()) else {
         return Ok(LogChunk { bytes: Vec::new(), end: job.state.is_final() });
     };
     if host == *node.member() {
-        return logs_for_peer(node, &host, job.id, stream, offset, length_max).await;
+        return logs_for_peer(node, &host, job.id, part).await;
     }
-    let name = match stream {
+    let name = match part.stream {
         Stream::Stdout => "stdout",
         Stream::Stderr => "stderr",
     };
-    let path = format!("/federation/v1/jobs/{}/logs/{name}?offset={offset}", job.id);
+    let path =
+        format!("/federation/v1/jobs/{}/logs/{name}?offset={}&task={}", job.id, part.offset, part.task);
     let answer = node.outbound().get(&host, &path, None).await.map_err(|error| peer_reasons(error.into()))?;
     let end = answer.headers.get("sta-log-end").is_some_and(|value| value == "true");
     Ok(LogChunk { bytes: answer.body.to_vec(), end })
@@ -135,9 +143,7 @@ pub async fn logs_for_peer(
     node: &Node,
     peer: &MemberId,
     job: JobId,
-    stream: Stream,
-    offset: u64,
-    length_max: usize,
+    part: LogPart,
 ) -> Result<LogChunk, StepError> {
     let job = hosted_for(node, peer, job)?;
     let offer = stage::offer_of(&job)?;
@@ -147,7 +153,10 @@ pub async fn logs_for_peer(
             return Err(StepError::Refused(refusals));
         }
     }
-    match run::engine(node, &job.site)?.logs(job.job, stream, offset, length_max).await {
+    match run::engine(node, &job.site)?
+        .logs(job.run(), part.task, part.stream, part.offset, part.length_max)
+        .await
+    {
         Ok(chunk) => Ok(chunk),
         Err(EngineError::Unknown { .. }) => Ok(LogChunk { bytes: Vec::new(), end: job.receipt.is_some() }),
         Err(error) => Err(error.into()),

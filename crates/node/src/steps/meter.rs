@@ -3,22 +3,26 @@
 
 use jiff::Timestamp;
 use sta_decide::{
+    admit::task_resources,
     authorize::authorize_export,
     facts::{ExportFacts, ExportInputs, class_of},
     settle::{co2_ug, energy_uwh, period_of, price_micro, statement_line},
 };
 use sta_protocol::{
     class::Class,
-    federation::{DatasetRecord, Exit as WireExit, Offer, OutputFile, Receipt, Usage as WireUsage, VERSION},
+    federation::{
+        DatasetRecord, Exit as WireExit, Offer, OutputFile, Receipt, TaskFailure, TasksEnd,
+        Usage as WireUsage, VERSION,
+    },
     ids::ReceiptId,
     jws::Signed,
     refusal::{Refusal, RefusalCode},
-    treaty::Site,
+    treaty::{Resources, Site},
 };
 
 use super::{StepError, registry::verify_record, run, stage};
 use crate::{
-    engines::{Exit, Outcome},
+    engines::{Exit, Outcome, TaskEnd},
     node::Node,
     store::{
         audit::PendingEntry,
@@ -29,6 +33,9 @@ use crate::{
     },
 };
 
+/// How many failed tasks of a job array a receipt names.
+const FAILURES_MAX: usize = 100;
+
 /// Ends a hosted job: outputs, decision about each, receipt, audit entry and the way home are one record.
 ///
 /// # Errors
@@ -36,7 +43,7 @@ use crate::{
 pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<(), StepError> {
     let offer = stage::offer_of(job)?;
     for output in &outcome.outputs {
-        let path = run::engine(node, &job.site)?.output_path(job.job, &output.name).await?;
+        let path = run::engine(node, &job.site)?.output_path(job.run(), &output.name).await?;
         node.blobs.adopt(&path, output.sha256)?;
     }
     let receipt = receipt(node, job, &offer, outcome)?;
@@ -53,7 +60,9 @@ fn receipt(node: &Node, job: &HostedJob, offer: &Offer, outcome: Outcome) -> Res
         || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", job.site.to_string())]);
     let (site, _) = node.own_site(&job.site).ok_or_else(missing)?;
     let site_failed = matches!(outcome.exit, Exit::SiteFault(_));
-    let price = price_micro(&site.tariff, job.resources, outcome.usage.wall_ms);
+    let task = task_resources(&offer.spec);
+    let price = price_micro(&site.tariff, task, outcome.usage.wall_ms);
+    let co2_ug = carbon(site, task, &outcome);
     let outputs = outcome.outputs.into_iter().map(|output| {
         let (class, held_by) = export_decision(node, offer, site, &output.name, None);
         OutputFile { name: output.name, sha256: output.sha256, bytes: output.bytes, class, held_by }
@@ -72,16 +81,41 @@ fn receipt(node: &Node, job: &HostedJob, offer: &Offer, outcome: Outcome) -> Res
             wall_ms: outcome.usage.wall_ms,
             cpu_ms: outcome.usage.cpu_ms,
             memory_bytes_peak: outcome.usage.memory_peak_bytes,
+            sources: outcome.usage.sources,
         },
         limits_enforced: outcome.limits_enforced,
         // What a site fails is not paid, and nothing is ever paid above the ceiling that home reserved.
         price_micro: if site_failed { 0 } else { price.min(offer.price_micro_max) },
-        energy_uwh: energy_uwh(&site.energy, job.resources, outcome.usage.wall_ms),
-        co2_ug: co2_ug(&site.energy, job.resources, outcome.started_at, outcome.usage.wall_ms),
+        energy_uwh: energy_uwh(&site.energy, task, outcome.usage.wall_ms),
+        co2_ug,
         outputs: outputs.collect(),
         outputs_missing: outcome.outputs_missing,
+        attempt: job.attempt,
+        goes_on: false,
+        tasks: tasks_end(&outcome.tasks),
         exit: wire_exit(outcome.exit),
     })
+}
+
+/// How the tasks of a job array ended; none for a plain job.
+fn tasks_end(tasks: &[TaskEnd]) -> Option<TasksEnd> {
+    let failed: Vec<&TaskEnd> = tasks.iter().filter(|task| task.exit != Exit::Code(0)).collect();
+    let count = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
+    let failure = |task: &&TaskEnd| TaskFailure { index: task.index, exit: wire_exit(task.exit.clone()) };
+    (!tasks.is_empty()).then(|| TasksEnd {
+        count: count(tasks.len()),
+        completed: count(tasks.len() - failed.len()),
+        failed: failed.iter().take(FAILURES_MAX).map(failure).collect(),
+    })
+}
+
+/// The CO2 of each task in the hours in which it ran; a plain job is one.
+fn carbon(site: &Site, task: Resources, outcome: &Outcome) -> i64 {
+    let of = |started_at, wall_ms| co2_ug(&site.energy, task, started_at, wall_ms);
+    if outcome.tasks.is_empty() {
+        return of(outcome.started_at, outcome.usage.wall_ms);
+    }
+    outcome.tasks.iter().fold(0, |sum: i64, end| sum.saturating_add(of(end.started_at, end.wall_ms)))
 }
 
 fn wire_exit(exit: Exit) -> WireExit {
@@ -134,7 +168,7 @@ async fn record(
     signed: Signed<Receipt>,
 ) -> Result<(), StepError> {
     let now = node.outside.now();
-    let line = statement_line(&receipt, job.resources);
+    let line = statement_line(&receipt, task_resources(&stage::offer_of(job)?.spec));
     let (id, home_lane, engine_lane) =
         (job.job, Lane::Peer(job.home.clone()), Lane::Engine(job.site.clone()));
     let woken = [home_lane.clone(), engine_lane.clone()];
@@ -180,7 +214,7 @@ fn entry(receipt: &Receipt, signed: &Signed<Receipt>, at: Timestamp) -> PendingE
 /// The engine could not: tried again.
 pub async fn wipe(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     if let Some(job) = node.store.read(|connection| hosted::find(connection, waiting.job))? {
-        match run::engine(node, &job.site)?.wipe(job.job).await {
+        match run::engine(node, &job.site)?.wipe(job.run()).await {
             // A job that the engine never took over left nothing.
             Ok(()) | Err(crate::engines::EngineError::Unknown { .. }) => {}
             Err(error) => return Err(error.into()),

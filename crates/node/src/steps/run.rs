@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use sta_protocol::{
-    federation::{Admission, Progress, VERSION},
+    federation::{Admission, Offer, Progress, VERSION},
     ids::{MemberId, SiteId},
     jws::{Signed, Verified},
     refusal::RefusalCode,
@@ -12,7 +12,7 @@ use sta_protocol::{
 
 use super::{StepError, meter, stage};
 use crate::{
-    engines::{Engine, EngineError, EngineJob, Exit, Observation, Outcome, StagedInput, Usage},
+    engines::{Engine, EngineError, EngineJob, Exit, Observation, Outcome, Owner, RunId, StagedInput, Usage},
     node::Node,
     store::{
         StoreError, Tx,
@@ -123,7 +123,7 @@ pub async fn start(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
 /// The engine did not answer: it is asked again.
 pub async fn stop(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     if let Some(job) = node.store.read(|connection| hosted::find(connection, waiting.job))? {
-        engine(node, &job.site)?.cancel(job.job).await?;
+        engine(node, &job.site)?.cancel(job.run()).await?;
     }
     let id = waiting.id;
     node.store.write(move |tx| outbox::done(tx, id)).await?;
@@ -137,6 +137,7 @@ pub(super) fn never_ran(now: Timestamp, exit: Exit) -> Outcome {
         started_at: now,
         ended_at: now,
         usage: Usage::default(),
+        tasks: Vec::new(),
         limits_enforced: Vec::new(),
         outputs: Vec::new(),
         outputs_missing: Vec::new(),
@@ -164,22 +165,39 @@ fn own_admission(node: &Node, job: &HostedJob) -> Result<Verified<Admission>, St
 /// What the engine is given; made only from an admission.
 fn engine_job(node: &Node, job: &HostedJob, admission: &Verified<Admission>) -> Result<EngineJob, StepError> {
     let offer = stage::offer_of(job)?;
-    let files = stage::files(node, &offer);
-    Ok(EngineJob {
-        id: admission.job,
-        command: offer.spec.command,
-        inputs: files
-            .into_iter()
-            .map(|file| StagedInput { name: file.name, path: node.blobs.path(file.sha256) })
-            .collect(),
-        outputs: offer.spec.outputs,
-        cpu_cores: offer.spec.cpu_cores,
-        memory_bytes: offer.spec.memory_bytes,
-        gpus: offer.spec.gpus,
-        time_limit_s: offer.spec.time_limit_s,
-        network: offer.spec.network,
+    let id = RunId { job: admission.job, attempt: job.attempt };
+    Ok(described(node, id, &offer))
+}
+
+/// A job as the engine sees it.
+pub(super) fn described(node: &Node, id: RunId, offer: &Offer) -> EngineJob {
+    let spec = offer.spec.clone();
+    let input = |file: stage::JobFile| StagedInput {
+        name: file.name,
+        sha256: file.sha256,
+        path: node.blobs.path(file.sha256),
+    };
+    EngineJob {
+        id,
+        owner: Owner {
+            member: offer.home.clone(),
+            project: spec.project,
+            researcher: offer.researcher.clone(),
+        },
+        name: spec.name,
+        image: spec.image,
+        shape: spec.shape,
+        site_options: spec.site_options,
+        command: spec.command,
+        inputs: stage::files(node, offer).into_iter().map(input).collect(),
+        outputs: spec.outputs,
+        cpu_cores: spec.cpu_cores,
+        memory_bytes: spec.memory_bytes,
+        gpus: spec.gpus,
+        time_limit_s: spec.time_limit_s,
+        network: spec.network,
         environment: Vec::new(),
-    })
+    }
 }
 
 /// Looks at every job the engine has, and records what is new. Returns how many are under way.
@@ -201,9 +219,9 @@ pub async fn observe(node: &Node, site: &SiteId) -> Result<usize, StepError> {
 }
 
 async fn observe_one(node: &Node, site: &SiteId, job: &HostedJob) -> Result<(), StepError> {
-    match engine(node, site)?.observe(job.job).await? {
+    match engine(node, site)?.observe(job.run()).await? {
         // Not taken over yet: the effect that does it is in the outbox.
-        Observation::Unknown | Observation::Pending => Ok(()),
+        Observation::Unknown | Observation::Pending { .. } => Ok(()),
         Observation::Running { started_at } if job.started_at.is_none() => began(node, job, started_at).await,
         Observation::Running { .. } => Ok(()),
         Observation::Finished(outcome) => meter::finish(node, job, outcome).await,

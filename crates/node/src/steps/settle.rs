@@ -74,7 +74,7 @@ pub async fn receive_receipt(
         };
         job.consented(tx, delivery.admission, now)?;
         post_credits(tx, &job, &receipt, transfer, now)?;
-        let granted = sta_decide::admit::demand_of(&job.spec);
+        let granted = sta_decide::admit::task_resources(&job.spec);
         let line = statement_line(&receipt, granted);
         ledger::keep_receipt(tx, &receipt, &delivery.receipt, &period_of(receipt.ended_at), &line)?;
         job.state = final_state(&receipt.exit);

@@ -11,6 +11,8 @@ use sta_protocol::{
     treaty::Resources,
 };
 
+use crate::engines::RunId;
+
 use super::{
     Doing, StoreError, Tx,
     audit::signed as signed_integer,
@@ -64,6 +66,8 @@ pub struct HostedJob {
     pub home: MemberId,
     /// Where it runs.
     pub site: SiteId,
+    /// Which attempt is under way, from 1 on.
+    pub attempt: u32,
     /// Where it is.
     pub state: HostState,
     /// What it holds.
@@ -78,7 +82,15 @@ pub struct HostedJob {
     pub receipt: Option<Signed<Receipt>>,
 }
 
-const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt";
+impl HostedJob {
+    /// What the engine knows the attempt under way by.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        RunId { job: self.job, attempt: self.attempt }
+    }
+}
+
+const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt";
 
 /// Writes a newly admitted job.
 pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
@@ -110,7 +122,7 @@ pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
 pub fn update(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
-            "UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5 WHERE job = ?1",
+            "UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5, attempt = ?6 WHERE job = ?1",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -119,6 +131,7 @@ pub fn update(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
                 job.cancel_asked,
                 job.started_at.map(Timestamp::as_millisecond),
                 job.receipt.as_ref().map(Signed::as_str),
+                job.attempt,
             ])
         })
         .doing("write a hosted job")
@@ -257,6 +270,7 @@ struct Raw {
     admitted_at: i64,
     started_at: Option<i64>,
     receipt: Option<String>,
+    attempt: u32,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -267,6 +281,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         admitted_at: row.get(11)?,
         started_at: row.get(12)?,
         receipt: row.get(13)?,
+        attempt: row.get(14)?,
     })
 }
 
@@ -292,6 +307,7 @@ fn read(raw: Raw) -> Result<HostedJob, StoreError> {
         admitted_at: timestamp(raw.admitted_at)?,
         started_at: raw.started_at.map(timestamp).transpose()?,
         receipt: raw.receipt.map(signed).transpose()?,
+        attempt: raw.attempt,
     })
 }
 

@@ -7,8 +7,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sta_node::http::openapi;
 use sta_protocol::{
-    federation::{DatasetFile, Exit, StatementLine, Usage},
-    job::{InputFile, Objective},
+    federation::{DatasetFile, Exit, StatementLine, Usage, UsageSource, UsageSources},
+    job::{InputFile, JobSpec, Objective, Shape},
     treaty::{Resources, SignedTreaty},
 };
 
@@ -105,14 +105,24 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
     let input =
         InputFile { name: "a".to_owned(), sha256: digest, bytes: 0, class: sta_protocol::class::Class::Open };
     let world = World::open().await;
+    // What is as usual is left out, so nothing here is as usual.
+    let shape = Shape { nodes: 2, tasks: 4, count: 3, parallel: 2, gpu_type: Some("gh200".to_owned()) };
+    let options = [("constraint".to_owned(), "hbm".to_owned())].into();
+    let full =
+        JobSpec { shape, after: vec![world.ca.job_id()], attempts_max: 2, site_options: options, ..spec() };
     let submission = world.ca.submission("ada", world.ca.job_id(), &spec(), &[]).await;
     let world_statement = world.ca.get("aud", "/v1/statements/2026-11/de").await.ok();
     let samples = [
-        ("JobSpecDocument", json!(spec())),
+        ("JobSpecDocument", json!(full)),
+        ("ShapeDocument", json!(full.shape)),
         ("InputFileDocument", json!(input)),
         ("ObjectiveDocument", json!(Objective::CHEAPEST)),
         ("ExitDocument", json!(Exit::Code(0))),
-        ("UsageDocument", json!(Usage::default())),
+        (
+            "UsageDocument",
+            json!(Usage { sources: UsageSources::all(UsageSource::JobStamps), ..Usage::default() }),
+        ),
+        ("UsageSourcesDocument", json!(UsageSources::default())),
         ("ResourcesDocument", json!(Resources::default())),
         ("DatasetFileDocument", json!(DatasetFile { name: "a".to_owned(), sha256: digest, bytes: 0 })),
         ("StatementLineDocument", json!(line)),

@@ -2,7 +2,10 @@
 //! The work that a crash falls into: a job across the border, one at home, two that are cancelled, one that its host refuses;
 //! and a client that repeats what it was not answered.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -12,7 +15,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     holder_proof::{HolderClaims, holder_proof},
     ids::JobId,
-    job::{InputFile, JobSpec, Objective},
+    job::{InputFile, JobSpec, Objective, Shape},
 };
 
 use super::pair::{NOTE, Nodes, Pair};
@@ -141,6 +144,10 @@ impl Job {
             objective: Objective::CHEAPEST,
             sites_allowed: vec![site.parse().unwrap()],
             sites_refused: Vec::new(),
+            shape: Shape::default(),
+            after: Vec::new(),
+            attempts_max: 1,
+            site_options: BTreeMap::new(),
         };
         Self {
             id,

@@ -125,15 +125,18 @@ pub(super) async fn logs_are_read_while_the_job_runs(site: &dyn Site) {
     let job = shell("echo first; until [ -e go ]; do sleep 0.05; done; echo second");
     engine.submit(&job).await.unwrap();
     said(&*engine, job.id, "first").await;
-    let chunk = engine.logs(job.id, Stream::Stdout, 2, 3).await.unwrap();
+    let chunk = engine.logs(job.id, 0, Stream::Stdout, 2, 3).await.unwrap();
     assert_eq!((chunk.bytes.as_slice(), chunk.end), (&b"rst"[..], false));
-    let chunk = engine.logs(job.id, Stream::Stdout, 6, 100).await.unwrap();
+    let chunk = engine.logs(job.id, 0, Stream::Stdout, 6, 100).await.unwrap();
     assert_eq!((chunk.bytes.len(), chunk.end), (0, false), "a running job may still write");
     engine.cancel(job.id).await.unwrap();
     finished(&*engine, job.id).await;
-    let chunk = engine.logs(job.id, Stream::Stdout, 4, 100).await.unwrap();
+    let chunk = engine.logs(job.id, 0, Stream::Stdout, 4, 100).await.unwrap();
     assert_eq!((chunk.bytes.as_slice(), chunk.end), (&b"t\n"[..], true));
-    assert!(engine.logs(job.id, Stream::Stdout, 4_000, 100).await.unwrap().end, "beyond the end is the end");
+    assert!(
+        engine.logs(job.id, 0, Stream::Stdout, 4_000, 100).await.unwrap().end,
+        "beyond the end is the end"
+    );
 }
 
 pub(super) async fn outputs_are_hashed_and_missing_ones_named(site: &dyn Site) {
@@ -167,14 +170,19 @@ pub(super) async fn inputs_stand_under_their_names_and_cannot_be_written_through
     let mut job = shell(
         "cat data/in.csv; (echo spoilt > data/in.csv) 2>/dev/null; (chmod u+w data/in.csv) 2>/dev/null; ./program",
     );
-    job.inputs = vec![StagedInput { name: "data/in.csv".to_owned(), path: path.clone() }];
+    job.inputs = vec![staged("data/in.csv", &path)];
     // What is staged can also be the program.
     let program = store.path().join("program");
     std::fs::write(&program, "#!/bin/sh\nexit 0\n").unwrap();
-    job.inputs.push(StagedInput { name: "program".to_owned(), path: program });
+    job.inputs.push(staged("program", &program));
     assert_eq!(code(&run(&*engine, &job).await), 0);
     assert_eq!(stdout(&*engine, job.id).await, "treasure\n");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "treasure\n");
+}
+
+fn staged(name: &str, path: &std::path::Path) -> StagedInput {
+    let sha256 = Sha256Digest::of(&std::fs::read(path).unwrap());
+    StagedInput { name: name.to_owned(), sha256, path: path.to_owned() }
 }
 
 pub(super) async fn nothing_of_the_nodes_environment_reaches_a_job(site: &dyn Site) {
@@ -273,7 +281,7 @@ pub(super) async fn unknown_and_unfinished_jobs_are_told_apart(site: &dyn Site) 
     let id = job.id;
     assert_eq!(engine.observe(id).await.unwrap(), Observation::Unknown);
     assert!(matches!(engine.wipe(id).await, Err(EngineError::Unknown { .. })));
-    assert!(matches!(engine.logs(id, Stream::Stdout, 0, 1).await, Err(EngineError::Unknown { .. })));
+    assert!(matches!(engine.logs(id, 0, Stream::Stdout, 0, 1).await, Err(EngineError::Unknown { .. })));
     engine.submit(&job).await.unwrap();
     said(&*engine, id, "on").await;
     assert!(matches!(engine.wipe(id).await, Err(EngineError::NotFinished { .. })));
@@ -284,7 +292,11 @@ pub(super) async fn unknown_and_unfinished_jobs_are_told_apart(site: &dyn Site) 
 
 pub(super) async fn a_job_that_can_never_run_is_refused(site: &dyn Site) {
     let engine = site.open();
-    let input = |name: &str| StagedInput { name: name.to_owned(), path: "/etc/hostname".into() };
+    let input = |name: &str| StagedInput {
+        name: name.to_owned(),
+        sha256: Sha256Digest::of(b""),
+        path: "/etc/hostname".into(),
+    };
     let faults: [fn(&mut EngineJob); 8] = [
         |job| job.command.clear(),
         |job| job.outputs.push("../escape".to_owned()),

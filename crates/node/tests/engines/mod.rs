@@ -4,14 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
 use sta_node::engines::{
-    Capacity, Engine, EngineJob, Exit, LOG_CHUNK_BYTES_MAX, Observation, Outcome, Stream,
+    Capacity, Engine, EngineJob, Exit, LOG_CHUNK_BYTES_MAX, Observation, Outcome, Owner, RunId, Stream,
 };
-use sta_protocol::ids::JobId;
+use sta_protocol::{ids::JobId, job::Shape};
 
 mod conformance;
 mod local;
@@ -68,13 +69,13 @@ macro_rules! conforms {
 use conforms;
 
 /// An id nobody used before.
-fn new_id() -> JobId {
+fn new_id() -> RunId {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let mut random = [0; 10];
     random[..2].copy_from_slice(&std::process::id().to_be_bytes()[2..]);
     random[2..].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-    JobId::new(u64::try_from(now.as_millis()).unwrap(), random)
+    JobId::new(u64::try_from(now.as_millis()).unwrap(), random).into()
 }
 
 /// A number of seconds to sleep for, by which the process that does is known from all others on the machine.
@@ -87,6 +88,11 @@ fn new_mark() -> String {
 fn shell(script: &str) -> EngineJob {
     EngineJob {
         id: new_id(),
+        owner: owner(),
+        name: "suite".to_owned(),
+        image: "host".to_owned(),
+        shape: Shape::default(),
+        site_options: BTreeMap::new(),
         command: ["sh", "-c", script].map(ToOwned::to_owned).to_vec(),
         inputs: Vec::new(),
         outputs: Vec::new(),
@@ -99,13 +105,22 @@ fn shell(script: &str) -> EngineJob {
     }
 }
 
+/// For whom the suite's jobs run.
+fn owner() -> Owner {
+    Owner {
+        member: "ca".parse().unwrap(),
+        project: "digits".parse().unwrap(),
+        researcher: "ada".parse().unwrap(),
+    }
+}
+
 /// What the suite's jobs fit into, on whatever machine.
 fn capacity() -> Capacity {
     Capacity { cpu_cores: 64, memory_bytes: 1 << 40, gpus: [("a100".to_owned(), 2)].into() }
 }
 
 /// Looks until `seen` answers, or fails.
-async fn until<T>(engine: &dyn Engine, id: JobId, seen: impl Fn(&Observation) -> Option<T>) -> T {
+async fn until<T>(engine: &dyn Engine, id: RunId, seen: impl Fn(&Observation) -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         let observation = engine.observe(id).await.unwrap();
@@ -117,10 +132,10 @@ async fn until<T>(engine: &dyn Engine, id: JobId, seen: impl Fn(&Observation) ->
     }
 }
 
-async fn finished(engine: &dyn Engine, id: JobId) -> Outcome {
+async fn finished(engine: &dyn Engine, id: RunId) -> Outcome {
     let outcome = |observation: &Observation| match observation {
         Observation::Finished(outcome) => Some(outcome.clone()),
-        Observation::Unknown | Observation::Pending | Observation::Running { .. } => None,
+        Observation::Unknown | Observation::Pending { .. } | Observation::Running { .. } => None,
     };
     until(engine, id, outcome).await
 }
@@ -132,10 +147,10 @@ async fn run(engine: &dyn Engine, job: &EngineJob) -> Outcome {
 }
 
 /// A whole stream as text, as far as it is there.
-async fn text(engine: &dyn Engine, id: JobId, stream: Stream) -> String {
+async fn text(engine: &dyn Engine, id: RunId, stream: Stream) -> String {
     let mut bytes = Vec::new();
     loop {
-        let chunk = engine.logs(id, stream, bytes.len() as u64, LOG_CHUNK_BYTES_MAX).await.unwrap();
+        let chunk = engine.logs(id, 0, stream, bytes.len() as u64, LOG_CHUNK_BYTES_MAX).await.unwrap();
         let nothing_new = chunk.bytes.is_empty();
         bytes.extend(chunk.bytes);
         if chunk.end || nothing_new {
@@ -144,12 +159,12 @@ async fn text(engine: &dyn Engine, id: JobId, stream: Stream) -> String {
     }
 }
 
-async fn stdout(engine: &dyn Engine, id: JobId) -> String {
+async fn stdout(engine: &dyn Engine, id: RunId) -> String {
     text(engine, id, Stream::Stdout).await
 }
 
 /// Waits until the job has written `word`.
-async fn said(engine: &dyn Engine, id: JobId, word: &str) {
+async fn said(engine: &dyn Engine, id: RunId, word: &str) {
     let begun = Instant::now();
     while !stdout(engine, id).await.contains(word) {
         assert!(begun.elapsed() < PATIENCE, "the job never said `{word}`");

@@ -13,14 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use sta_node::{
     engines::{
-        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Observation, Outcome, OutputFile,
-        Stream, Usage,
+        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Objection, Observation, Outcome,
+        OutputFile, RunId, Stream, Usage,
     },
     outside::Clock,
     store::hosted::{self, HostState},
 };
 use sta_protocol::{
     digest::Sha256Digest,
+    federation::UsageSources,
     ids::{JobId, SiteId},
     keys::PublicKey,
     treaty::Resources,
@@ -41,9 +42,9 @@ struct State {
     random: Random,
     /// Of a hundred calls of a node, how many fail before or after they were done.
     percent: u64,
-    jobs: BTreeMap<(SiteId, JobId), Job>,
+    jobs: BTreeMap<(SiteId, RunId), Job>,
     /// Jobs cancelled before they were taken over.
-    cancelled: BTreeMap<(SiteId, JobId), Timestamp>,
+    cancelled: BTreeMap<(SiteId, RunId), Timestamp>,
     starts: BTreeMap<JobId, Vec<Start>>,
     broken: Vec<String>,
 }
@@ -112,7 +113,7 @@ pub(super) struct SimEngine {
 }
 
 impl SimEngine {
-    fn key(&self, id: JobId) -> (SiteId, JobId) {
+    fn key(&self, id: RunId) -> (SiteId, RunId) {
         (self.site.clone(), id)
     }
 
@@ -127,14 +128,14 @@ impl SimEngine {
     }
 
     /// What the host must have on disk for a job to begin: its own signed consent, and no end of the job.
-    fn check_disk(&self, id: JobId) -> Result<(), String> {
+    fn check_disk(&self, id: RunId) -> Result<(), String> {
         let path = self.directory.join("node.sqlite");
         let connection = Connection::open(path).map_err(|error| error.to_string())?;
-        let hosted = hosted::find(&connection, id).map_err(|error| error.to_string())?;
+        let hosted = hosted::find(&connection, id.job).map_err(|error| error.to_string())?;
         let hosted = hosted.ok_or("its host has no admission of it")?;
         let key = |key_id: &str| (key_id == self.host_key.key_id()).then_some(self.host_key);
         let admission = hosted.admission.verify(key).map_err(|error| error.to_string())?;
-        if admission.job != id
+        if admission.job != id.job
             || admission.site != self.site
             || admission.offer_digest != hosted.offer.digest()
         {
@@ -149,7 +150,7 @@ impl SimEngine {
     }
 
     /// Brings a job up to the present: it begins when its time has come.
-    fn advance(&self, state: &mut State, id: JobId) {
+    fn advance(&self, state: &mut State, id: RunId) {
         let now = self.clock.now();
         let key = self.key(id);
         let Some(job) = state.jobs.get_mut(&key).filter(|job| !job.began && job.begins_at <= now) else {
@@ -167,7 +168,7 @@ impl SimEngine {
             broken.push(format!("job {id} began at {} without its input `{}`", self.site, input.name));
         }
         let start = Start { site: self.site.clone(), at: job.begins_at };
-        let starts = state.starts.entry(id).or_default();
+        let starts = state.starts.entry(id.job).or_default();
         starts.push(start);
         if starts.len() > 1 {
             broken.push(format!("job {id} ran {} times: {starts:?}", starts.len()));
@@ -210,7 +211,7 @@ impl SimEngine {
         }
     }
 
-    fn outcome(&self, id: JobId, job: &Job) -> Outcome {
+    fn outcome(&self, id: RunId, job: &Job) -> Outcome {
         let mut random = Random::of(self.machines.seed, &format!("outputs of {id}"));
         let (mut outputs, mut outputs_missing) = (Vec::new(), Vec::new());
         for name in &job.job.outputs {
@@ -227,14 +228,20 @@ impl SimEngine {
             exit: job.exit.clone(),
             started_at,
             ended_at: job.ends_at,
-            usage: Usage { wall_ms, cpu_ms: wall_ms, memory_peak_bytes: 1 << 20 },
+            usage: Usage {
+                wall_ms,
+                cpu_ms: wall_ms,
+                memory_peak_bytes: 1 << 20,
+                sources: UsageSources::default(),
+            },
+            tasks: Vec::new(),
             limits_enforced: vec!["time-limit".to_owned()],
             outputs,
             outputs_missing,
         }
     }
 
-    fn write_output(&self, id: JobId, name: &str, wiped: bool) -> OutputFile {
+    fn write_output(&self, id: RunId, name: &str, wiped: bool) -> OutputFile {
         let content = format!("{name} of {id}\n").repeat(20).into_bytes();
         let path = self.output_file(id, name);
         if !wiped && !path.exists() {
@@ -244,7 +251,7 @@ impl SimEngine {
         OutputFile { name: name.to_owned(), bytes: content.len() as u64, sha256: Sha256Digest::of(&content) }
     }
 
-    fn output_file(&self, id: JobId, name: &str) -> PathBuf {
+    fn output_file(&self, id: RunId, name: &str) -> PathBuf {
         self.directory.join("machines").join(self.site.as_str()).join(id.to_string()).join(name)
     }
 
@@ -261,7 +268,7 @@ impl SimEngine {
         if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
     }
 
-    fn observe_now(&self, id: JobId) -> Result<Observation, EngineError> {
+    fn observe_now(&self, id: RunId) -> Result<Observation, EngineError> {
         let mut state = self.machines.lock();
         if self.failure(&mut state).is_some() {
             return Err(self.trouble());
@@ -274,11 +281,11 @@ impl SimEngine {
                 Observation::Finished(self.outcome(id, job))
             }
             Some(job) if job.began => Observation::Running { started_at: job.begins_at },
-            Some(_) => Observation::Pending,
+            Some(_) => Observation::Pending { reason: None },
         })
     }
 
-    fn cancel_now(&self, id: JobId) -> Result<(), EngineError> {
+    fn cancel_now(&self, id: RunId) -> Result<(), EngineError> {
         let mut state = self.machines.lock();
         let failure = self.failure(&mut state);
         if failure == Some(false) {
@@ -302,7 +309,7 @@ impl SimEngine {
         if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
     }
 
-    fn wipe_now(&self, id: JobId) -> Result<(), EngineError> {
+    fn wipe_now(&self, id: RunId) -> Result<(), EngineError> {
         let mut state = self.machines.lock();
         let failure = self.failure(&mut state);
         if failure == Some(false) {
@@ -322,19 +329,30 @@ impl SimEngine {
 }
 
 impl Engine for SimEngine {
+    fn check(&self, _job: &EngineJob) -> Result<(), Objection> {
+        Ok(())
+    }
+
     fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
         Box::pin(async move { self.submit_now(job) })
     }
 
-    fn observe(&self, id: JobId) -> Answer<'_, Observation> {
+    fn observe(&self, id: RunId) -> Answer<'_, Observation> {
         Box::pin(async move { self.observe_now(id) })
     }
 
-    fn cancel(&self, id: JobId) -> Answer<'_, ()> {
+    fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move { self.cancel_now(id) })
     }
 
-    fn logs(&self, id: JobId, _stream: Stream, _offset: u64, _length_max: usize) -> Answer<'_, LogChunk> {
+    fn logs(
+        &self,
+        id: RunId,
+        _index: u32,
+        _stream: Stream,
+        _offset: u64,
+        _length_max: usize,
+    ) -> Answer<'_, LogChunk> {
         Box::pin(async move {
             let known = self.machines.lock().jobs.contains_key(&self.key(id));
             if known {
@@ -345,14 +363,14 @@ impl Engine for SimEngine {
         })
     }
 
-    fn output_path<'a>(&'a self, id: JobId, name: &'a str) -> Answer<'a, PathBuf> {
+    fn output_path<'a>(&'a self, id: RunId, name: &'a str) -> Answer<'a, PathBuf> {
         Box::pin(async move {
             let path = self.output_file(id, name);
             if path.is_file() { Ok(path) } else { Err(EngineError::NoOutput { id, name: name.to_owned() }) }
         })
     }
 
-    fn wipe(&self, id: JobId) -> Answer<'_, ()> {
+    fn wipe(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move { self.wipe_now(id) })
     }
 

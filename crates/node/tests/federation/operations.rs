@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What happens in a simulation: a list of operations that follows from the seed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sta_protocol::{
     ids::SiteId,
-    job::{JobSpec, Objective},
+    job::{JobSpec, Objective, Shape},
 };
 
 use super::{
@@ -185,6 +185,10 @@ fn submit(random: &mut Random, number: usize) -> Operation {
         objective: *random.pick(&[Objective::CHEAPEST, Objective::CLEANEST, Objective::SOONEST]),
         sites_allowed: if random.percent(20) { vec![random.pick(&sites).clone()] } else { Vec::new() },
         sites_refused: if random.percent(10) { vec![random.pick(&sites).clone()] } else { Vec::new() },
+        shape: Shape::default(),
+        after: Vec::new(),
+        attempts_max: 1,
+        site_options: BTreeMap::new(),
     };
     Operation::Submit { person, spec: Box::new(spec) }
 }

@@ -11,17 +11,17 @@ use std::{
 
 use sta_node::{
     engines::{
-        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Observation, Outcome, OutputFile,
-        Stream, Usage,
+        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Objection, Observation, Outcome,
+        OutputFile, RunId, Stream, Usage,
     },
     outside::Clock,
 };
-use sta_protocol::{digest::Sha256Digest, ids::JobId};
+use sta_protocol::{digest::Sha256Digest, federation::UsageSources};
 
 pub(crate) struct FakeEngine {
     root: PathBuf,
     clock: Arc<dyn Clock>,
-    jobs: Mutex<BTreeMap<JobId, (EngineJob, Observation)>>,
+    jobs: Mutex<BTreeMap<RunId, (EngineJob, Observation)>>,
 }
 
 impl FakeEngine {
@@ -29,7 +29,7 @@ impl FakeEngine {
         Self { root: root.to_owned(), clock, jobs: Mutex::default() }
     }
 
-    fn file(&self, id: JobId, name: &str) -> PathBuf {
+    fn file(&self, id: RunId, name: &str) -> PathBuf {
         self.root.join(id.to_string()).join(name)
     }
 
@@ -48,7 +48,13 @@ impl FakeEngine {
             exit,
             started_at: now,
             ended_at: now,
-            usage: Usage { wall_ms: 60_000, cpu_ms: 90_000, memory_peak_bytes: 1 << 20 },
+            usage: Usage {
+                wall_ms: 60_000,
+                cpu_ms: 90_000,
+                memory_peak_bytes: 1 << 20,
+                sources: UsageSources::default(),
+            },
+            tasks: Vec::new(),
             limits_enforced: vec!["none: nothing runs here".to_owned()],
             outputs_missing: if text.is_none() { job.outputs.clone() } else { Vec::new() },
             outputs,
@@ -57,6 +63,10 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
+    fn check(&self, _job: &EngineJob) -> Result<(), Objection> {
+        Ok(())
+    }
+
     fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
         Box::pin(async move {
             let words: Vec<&str> = job.command.iter().map(String::as_str).collect();
@@ -73,14 +83,14 @@ impl Engine for FakeEngine {
         })
     }
 
-    fn observe(&self, id: JobId) -> Answer<'_, Observation> {
+    fn observe(&self, id: RunId) -> Answer<'_, Observation> {
         Box::pin(async move {
             let jobs = self.jobs.lock().unwrap();
             Ok(jobs.get(&id).map_or(Observation::Unknown, |(_, observation)| observation.clone()))
         })
     }
 
-    fn cancel(&self, id: JobId) -> Answer<'_, ()> {
+    fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move {
             if let Some((job, observation)) = self.jobs.lock().unwrap().get_mut(&id) {
                 *observation = self.outcome(job, Exit::Cancelled, None);
@@ -89,7 +99,14 @@ impl Engine for FakeEngine {
         })
     }
 
-    fn logs(&self, id: JobId, stream: Stream, offset: u64, length_max: usize) -> Answer<'_, LogChunk> {
+    fn logs(
+        &self,
+        id: RunId,
+        _index: u32,
+        stream: Stream,
+        offset: u64,
+        length_max: usize,
+    ) -> Answer<'_, LogChunk> {
         Box::pin(async move {
             let jobs = self.jobs.lock().unwrap();
             let (job, observation) = jobs.get(&id).ok_or(EngineError::Unknown { id })?;
@@ -103,11 +120,11 @@ impl Engine for FakeEngine {
         })
     }
 
-    fn output_path<'a>(&'a self, id: JobId, name: &'a str) -> Answer<'a, PathBuf> {
+    fn output_path<'a>(&'a self, id: RunId, name: &'a str) -> Answer<'a, PathBuf> {
         Box::pin(async move { Ok(self.file(id, name)) })
     }
 
-    fn wipe(&self, _id: JobId) -> Answer<'_, ()> {
+    fn wipe(&self, _id: RunId) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Jobs and datasets of the tests, submitted over HTTP as a researcher would.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sta_protocol::{
     digest::Sha256Digest,
     holder_proof::{HolderClaims, holder_proof},
     ids::JobId,
-    job::{JobSpec, Objective},
+    job::{JobSpec, Objective, Shape},
 };
 
 use super::{Answer, TestNode, World, holder};
@@ -31,6 +33,10 @@ pub(crate) fn spec() -> JobSpec {
         objective: Objective::CHEAPEST,
         sites_allowed: Vec::new(),
         sites_refused: Vec::new(),
+        shape: Shape::default(),
+        after: Vec::new(),
+        attempts_max: 1,
+        site_options: BTreeMap::new(),
     }
 }
 

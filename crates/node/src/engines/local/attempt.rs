@@ -20,6 +20,8 @@ use nix::{
     unistd::Pid,
 };
 
+use sta_protocol::federation::UsageSources;
+
 use super::{
     accelerators::Accelerators,
     capture::Capture,
@@ -62,6 +64,7 @@ pub(super) fn run(
         // From the steady clock, so that the two times never disagree with the time used.
         ended_at: started_at.saturating_add(wall).unwrap_or(started_at),
         usage: usage(&groups, wall),
+        tasks: Vec::new(),
         limits_enforced,
         outputs,
         outputs_missing,
@@ -104,7 +107,7 @@ fn start(
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let keep = |stream, from: Option<Box<dyn Read + Send>>| {
         let from = from.ok_or_else(|| io::Error::other("a pipe is missing"))?;
-        Capture::start(from, &directory.log(stream), spec.log_bytes_max)
+        Capture::start(from, &directory.log(0, stream), spec.log_bytes_max)
     };
     let captures = keep(Stream::Stdout, stdout.map(|pipe| Box::new(pipe) as _))
         .and_then(|first| Ok([first, keep(Stream::Stderr, stderr.map(|pipe| Box::new(pipe) as _))?]));
@@ -252,5 +255,6 @@ fn usage(groups: &JobGroups, wall: Duration) -> Usage {
         wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
         cpu_ms: groups.cpu_ms().or_else(cpu_of_children).unwrap_or(0),
         memory_peak_bytes: groups.memory_peak_bytes().or_else(peak_of_children).unwrap_or(0),
+        sources: UsageSources::default(),
     }
 }

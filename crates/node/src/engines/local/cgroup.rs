@@ -13,7 +13,8 @@ use std::{
 };
 
 use nix::unistd::Pid;
-use sta_protocol::ids::JobId;
+
+use crate::engines::RunId;
 
 /// The group below which the groups of all jobs stand.
 const PARENT: &str = "sta";
@@ -50,7 +51,7 @@ struct Group {
 
 impl JobGroups {
     /// Makes the groups with their limits. A hierarchy that is not there or not ours to write is left out.
-    pub(super) fn create(id: JobId, limits: Limits) -> Self {
+    pub(super) fn create(id: RunId, limits: Limits) -> Self {
         let mut groups = Self::find(id, true).groups;
         for group in &mut groups {
             group.limits = group.set(limits);
@@ -59,11 +60,11 @@ impl JobGroups {
     }
 
     /// The groups that are left of a job whose supervisor was lost.
-    pub(super) fn existing(id: JobId) -> Self {
+    pub(super) fn existing(id: RunId) -> Self {
         Self::find(id, false)
     }
 
-    fn find(id: JobId, create: bool) -> Self {
+    fn find(id: RunId, create: bool) -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut groups: Vec<Group> = Vec::new();
@@ -243,7 +244,7 @@ fn own_path(text: &str, controller: Option<&str>) -> PathBuf {
 ///
 /// On v2 a group that holds processes cannot hand controllers to its children, so below systemd the node is to run
 /// with `Delegate=yes` and `DelegateSubgroup=node`: then the group above ours is the one that serves.
-fn job_path(mount: &Path, own: &Path, id: JobId, v1: Option<&str>, create: bool) -> Option<PathBuf> {
+fn job_path(mount: &Path, own: &Path, id: RunId, v1: Option<&str>, create: bool) -> Option<PathBuf> {
     let mut usable = None;
     for base in own.ancestors() {
         let parent = mount.join(base).join(PARENT);

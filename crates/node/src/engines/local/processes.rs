@@ -15,9 +15,9 @@ use nix::{
     },
     unistd::{Pid, getpid},
 };
-use sta_protocol::ids::JobId;
 
 use super::cgroup::JobGroups;
+use crate::engines::RunId;
 
 /// How long killed processes may take to vanish; one that hangs in the kernel longer is the site's fault.
 pub(super) const VANISH_MAX: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The processes of a job, known through its cgroups or else as the descendants of its supervisor.
 pub(super) struct Processes<'a> {
     groups: &'a JobGroups,
-    id: JobId,
+    id: RunId,
 }
 
 impl<'a> Processes<'a> {
@@ -35,7 +35,7 @@ impl<'a> Processes<'a> {
     ///
     /// Without a cgroup the supervisor adopts the orphans of its job, so that they stay its descendants.
     /// With one it does not: then its only child is the job, and init reaps the orphans at once.
-    pub(super) fn supervised(groups: &'a JobGroups, id: JobId) -> Self {
+    pub(super) fn supervised(groups: &'a JobGroups, id: RunId) -> Self {
         if !groups.tracks() {
             // It fails on no kernel since 3.4; and then a daemon of the job is found by its environment at most.
             let _ = prctl::set_child_subreaper(true);
@@ -44,7 +44,7 @@ impl<'a> Processes<'a> {
     }
 
     /// For what is left of a job whose supervisor was lost.
-    pub(super) fn left_over(groups: &'a JobGroups, id: JobId) -> Self {
+    pub(super) fn left_over(groups: &'a JobGroups, id: RunId) -> Self {
         Self { groups, id }
     }
 
@@ -124,7 +124,7 @@ fn parent_of(pid: i32) -> Option<i32> {
 }
 
 /// Processes that carry the job's id in their environment: all that can be found without a cgroup once the supervisor is gone.
-fn marked(id: JobId) -> Vec<Pid> {
+fn marked(id: RunId) -> Vec<Pid> {
     let mark = format!("STA_JOB_ID={id}");
     let carries = |pid: &i32| {
         fs::read(format!("/proc/{pid}/environ"))

@@ -13,9 +13,9 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sta_protocol::{digest::Sha256Digest, ids::JobId};
+use sta_protocol::{digest::Sha256Digest, federation::UsageSources};
 
-use crate::engines::{EngineError, Exit, Outcome, OutputFile, Stream, Usage};
+use crate::engines::{EngineError, Exit, Outcome, OutputFile, RunId, Stream, TaskEnd, Usage};
 
 /// The version written into every record.
 const VERSION: u32 = 1;
@@ -32,7 +32,7 @@ impl JobDirectory {
     pub(super) fn at(path: PathBuf) -> Self {
         Self { path }
     }
-    pub(super) fn of(root: &Path, id: JobId) -> Self {
+    pub(super) fn of(root: &Path, id: RunId) -> Self {
         Self { path: root.join(id.to_string()) }
     }
     pub(super) fn path(&self) -> &Path {
@@ -44,11 +44,13 @@ impl JobDirectory {
     pub(super) fn scratch(&self) -> PathBuf {
         self.path.join("tmp")
     }
-    pub(super) fn log(&self, stream: Stream) -> PathBuf {
-        self.path.join(match stream {
+    /// What the task `index` wrote; of a plain job, its only one.
+    pub(super) fn log(&self, index: u32, stream: Stream) -> PathBuf {
+        let name = match stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
-        })
+        };
+        self.path.join(if index == 0 { name.to_owned() } else { format!("{name}.{index}") })
     }
     /// What the supervisor itself has to say, when it cannot do its work.
     pub(super) fn supervisor_log(&self) -> PathBuf {
@@ -120,7 +122,7 @@ struct Versioned<T> {
 /// All the supervisor has to know: it reads nothing else, neither configuration nor environment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SpecRecord {
-    pub(super) id: JobId,
+    pub(super) id: RunId,
     pub(super) command: Vec<String>,
     pub(super) outputs: Vec<String>,
     pub(super) cpu_cores: u32,
@@ -149,7 +151,7 @@ pub(super) struct StartedRecord {
 /// How the job ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ResultRecord {
-    exit: ExitRecord,
+    exit: Exit,
     started_at: Timestamp,
     ended_at: Timestamp,
     wall_ms: u64,
@@ -158,17 +160,8 @@ pub(super) struct ResultRecord {
     limits_enforced: Vec<String>,
     outputs: Vec<OutputRecord>,
     outputs_missing: Vec<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ExitRecord {
-    Code(i32),
-    Signal(i32),
-    TimeLimit,
-    MemoryLimit,
-    Cancelled,
-    SiteFault(String),
+    #[serde(default)]
+    tasks: Vec<TaskEnd>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -180,17 +173,11 @@ struct OutputRecord {
 
 impl From<Outcome> for ResultRecord {
     fn from(outcome: Outcome) -> Self {
-        let Usage { wall_ms, cpu_ms, memory_peak_bytes } = outcome.usage;
+        let Usage { wall_ms, cpu_ms, memory_peak_bytes, sources: _ } = outcome.usage;
         let outputs = outcome.outputs.into_iter();
         Self {
-            exit: match outcome.exit {
-                Exit::Code(code) => ExitRecord::Code(code),
-                Exit::Signal(signal) => ExitRecord::Signal(signal),
-                Exit::TimeLimit => ExitRecord::TimeLimit,
-                Exit::MemoryLimit => ExitRecord::MemoryLimit,
-                Exit::Cancelled => ExitRecord::Cancelled,
-                Exit::SiteFault(reason) => ExitRecord::SiteFault(reason),
-            },
+            exit: outcome.exit,
+            tasks: outcome.tasks,
             started_at: outcome.started_at,
             ended_at: outcome.ended_at,
             wall_ms,
@@ -210,17 +197,11 @@ impl From<ResultRecord> for Outcome {
         let ResultRecord { wall_ms, cpu_ms, memory_peak_bytes, .. } = record;
         let outputs = record.outputs.into_iter();
         Self {
-            exit: match record.exit {
-                ExitRecord::Code(code) => Exit::Code(code),
-                ExitRecord::Signal(signal) => Exit::Signal(signal),
-                ExitRecord::TimeLimit => Exit::TimeLimit,
-                ExitRecord::MemoryLimit => Exit::MemoryLimit,
-                ExitRecord::Cancelled => Exit::Cancelled,
-                ExitRecord::SiteFault(reason) => Exit::SiteFault(reason),
-            },
+            exit: record.exit,
+            tasks: record.tasks,
             started_at: record.started_at,
             ended_at: record.ended_at,
-            usage: Usage { wall_ms, cpu_ms, memory_peak_bytes },
+            usage: Usage { wall_ms, cpu_ms, memory_peak_bytes, sources: UsageSources::default() },
             limits_enforced: record.limits_enforced,
             outputs: outputs
                 .map(|OutputRecord { name, bytes, sha256 }| OutputFile { name, bytes, sha256 })

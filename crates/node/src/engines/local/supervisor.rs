@@ -19,6 +19,8 @@ use nix::{
     unistd::{chdir, setsid},
 };
 
+use sta_protocol::federation::UsageSources;
+
 use super::{
     accelerators::Accelerators,
     attempt,
@@ -133,7 +135,9 @@ fn clear_up(spec: &SpecRecord, started: &StartedRecord) -> Outcome {
             wall_ms: u64::try_from(wall_ms).unwrap_or(0),
             cpu_ms: groups.cpu_ms().unwrap_or(0),
             memory_peak_bytes: groups.memory_peak_bytes().unwrap_or(0),
+            sources: UsageSources::default(),
         },
+        tasks: Vec::new(),
         limits_enforced: Vec::new(), // nobody is left who knows
         outputs: Vec::new(),
         outputs_missing: spec.outputs.clone(),
@@ -147,6 +151,7 @@ fn never_begun(spec: &SpecRecord, exit: Exit) -> Outcome {
         started_at: now,
         ended_at: now,
         usage: Usage::default(),
+        tasks: Vec::new(),
         limits_enforced: Vec::new(),
         outputs: Vec::new(),
         outputs_missing: spec.outputs.clone(),

@@ -56,6 +56,38 @@ pub struct JobSpecDocument {
     pub sites_allowed: Vec<String>,
     /// Not these sites.
     pub sites_refused: Vec<String>,
+    /// Nodes, processes and indexed tasks; one of each when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<ShapeDocument>,
+    /// Jobs of the same project that must have completed first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// How often the job may be tried in all when its site fails it; once when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_max: Option<u32>,
+    /// Arguments for the site's own scheduler by name, as far as its operator allows them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub site_options: BTreeMap<String, String>,
+}
+
+/// How a job spreads; each number is 1 when not given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShapeDocument {
+    /// Nodes that one task holds at once, each with the job's cores, memory and accelerators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<u32>,
+    /// Processes of one task over all its nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<u32>,
+    /// Indexed tasks (a job array).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// How many indexed tasks may run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<u32>,
+    /// The accelerators' type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_type: Option<String>,
 }
 
 /// A file the researcher brings; its bytes are uploaded before.
@@ -104,6 +136,20 @@ pub struct UsageDocument {
     pub cpu_ms: u64,
     /// Highest memory in bytes.
     pub memory_bytes_peak: u64,
+    /// Who measured each; the site's own supervisor when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<UsageSourcesDocument>,
+}
+
+/// Who measured what a job used: `supervisor`, `job_stamps`, `scheduler` or `not_measured`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageSourcesDocument {
+    /// Of the wall time.
+    pub wall: String,
+    /// Of the processor time.
+    pub cpu: String,
+    /// Of the memory.
+    pub memory: String,
 }
 
 /// Resources of a site.
