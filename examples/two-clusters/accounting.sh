@@ -44,10 +44,11 @@ StorageLoc=$cluster
 END
 }
 
-# With a new password at each start, known to slurmdbd alone.
+# The password is made once: a slurmdbd that runs already knows no other. Only it and root can read it.
 make_database() {
     local password
-    password=$(head -c 18 /dev/urandom | base64 | tr '+/' '-_')
+    password=$(sed -n 's/^StoragePass=//p' "$home/etc/slurmdbd.conf" 2>/dev/null || true)
+    [[ -n $password ]] || password=$(head -c 18 /dev/urandom | base64 | tr '+/' '-_')
     (umask 077 && write_slurmdbd_conf "$password" >"$home/etc/slurmdbd.conf")
     as_operator chown slurm:slurm "$home/etc/slurmdbd.conf"
     mariadb --no-defaults -S "$database_socket" <<END || fail "cannot make the database of $cluster"
@@ -64,13 +65,15 @@ END
 # What is there already is fine; anything else that sacctmgr refuses is not.
 enter() {
     local said
-    said=$(as_operator sacctmgr -i "$@" 2>&1) || [[ $said == *'othing new added'* || $said == *'already exists'* ]] ||
+    said=$(as_operator sacctmgr -i "$@" 2>&1) || [[ ${said,,} =~ nothing\ new\ added|already\ exist ]] ||
         fail "$cluster: sacctmgr $*: $said"
 }
 
 # The same accounts on each cluster. A job of `normal` takes the place of one of `low`; `tight` has limits to run into.
 enter_accounts() {
-    local users
+    local users last
+    last=$(as_operator sacctmgr -n -P show assoc "user=${accounts[-1]}" format=user)
+    [[ -z $last ]] || return 0
     users=$(IFS=, && echo "${accounts[*]}")
     enter add cluster "$cluster"
     enter add qos low

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `up`, `down` and `fault` share: which clusters there are, where their files lie, how their daemons start and stop.
 # shellcheck shell=bash
-# shellcheck disable=SC2034  # much of this is for the scripts that read this file
+# shellcheck disable=SC2034,SC2016,SC2154  # much of this is for the scripts that read this file
 #
 # A set is a directory with up to three clusters. `open_set` names it, `choose` picks one cluster of it, and everything
 # below works on the chosen one.
@@ -13,6 +13,14 @@ slurm_account=sta
 fail() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
+}
+
+# Those of the packages we need that are not installed, on one line. Also `check` asks, to install them.
+missing_packages() {
+    local package
+    grep -v '^#' "$here/packages" | while IFS= read -r package; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || echo "$package"
+    done | xargs
 }
 
 # The set in directory $1. `up` wrote its settings down, so that `down` and `fault` need only the directory.
