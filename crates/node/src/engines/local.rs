@@ -31,6 +31,7 @@ mod record;
 mod sandbox;
 mod staging;
 pub mod supervisor;
+mod tasks;
 
 /// Where programs are looked for unless the configuration says otherwise.
 pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -158,15 +159,7 @@ impl Engine for LocalEngine {
         if let Some(option) = job.site_options.keys().next() {
             return Err(Objection::Option { option: option.clone(), allowed: "none".to_owned() });
         }
-        let reason = match job.validate(&self.inner.config.capacity) {
-            Err(error) => error.to_string(),
-            Ok(()) if job.shape.nodes > 1 || job.shape.tasks > 1 => {
-                "it asks for several nodes or processes, and the site is one machine that starts one"
-                    .to_owned()
-            }
-            Ok(()) => return Ok(()),
-        };
-        Err(Objection::Shape { reason })
+        self.inner.suits(job).map_err(|reason| Objection::Shape { reason })
     }
     fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
         let job = job.clone();
@@ -243,8 +236,39 @@ impl Inner {
         self.observe(job.id).map(drop)
     }
 
+    /// The first accelerator that would serve the job, and how many do: they are numbered type by type.
+    fn accelerators(&self, job: &EngineJob) -> (u32, u32) {
+        let gpus = &self.config.capacity.gpus;
+        match &job.shape.gpu_type {
+            None => (0, gpus.values().sum()),
+            Some(wanted) => {
+                let before = gpus.iter().take_while(|(name, _)| *name < wanted);
+                (before.map(|(_, count)| count).sum(), gpus.get(wanted).copied().unwrap_or(0))
+            }
+        }
+    }
+
+    /// Whether this one machine can run the job at all.
+    fn suits(&self, job: &EngineJob) -> Result<(), String> {
+        job.validate(&self.config.capacity).map_err(|error| error.to_string())?;
+        if job.shape.nodes > 1 || job.shape.tasks > 1 {
+            let reason =
+                "it asks for several nodes or processes, and the site is one machine that starts one";
+            return Err(reason.to_owned());
+        }
+        let (_, there) = self.accelerators(job);
+        match &job.shape.gpu_type {
+            Some(wanted) if job.gpus > there => Err(format!(
+                "it asks for {} accelerators of type `{wanted}` and the site has {there}: ask for less or another site",
+                job.gpus
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn spec(&self, job: &EngineJob) -> SpecRecord {
         let config = &self.config;
+        let (from, there) = self.accelerators(job);
         SpecRecord {
             id: job.id,
             command: job.command.clone(),
@@ -252,7 +276,9 @@ impl Inner {
             cpu_cores: job.cpu_cores,
             memory_bytes: job.memory_bytes,
             gpus: job.gpus,
-            gpus_there: config.capacity.gpus.values().sum(),
+            gpus_there: there,
+            gpus_from: from,
+            count: job.shape.count,
             time_limit_ms: u64::from(job.time_limit_s) * 1_000,
             grace_ms: u64::try_from(config.grace.as_millis()).unwrap_or(u64::MAX),
             network: job.network,
@@ -306,7 +332,9 @@ impl Inner {
             Observation::Finished(_) => true,
             Observation::Pending { .. } | Observation::Running { .. } => false,
         };
-        let path = self.directory(id).log(index, stream);
+        let directory = self.directory(id);
+        let task_ended = directory.has_task_ended(index);
+        let path = directory.log(index, stream);
         let length_max = length_max.min(LOG_CHUNK_BYTES_MAX) as u64;
         let read = || {
             let mut file = match File::open(&path) {
@@ -319,6 +347,7 @@ impl Inner {
             Ok((bytes, file.metadata()?.len()))
         };
         let (bytes, length) = read().map_err(|source| failed("read", &path, source))?;
+        let finished = finished || task_ended;
         let end = finished && offset.saturating_add(bytes.len() as u64) >= length;
         Ok(LogChunk { bytes, end })
     }

@@ -11,6 +11,7 @@ use sta_node::engines::{EngineJob, Exit, Observation, local::LocalConfig, local:
 
 use super::{
     Engine, Site, code, finished, local::LocalSite, new_mark, processes_with, run, said, shell, stdout,
+    task_said,
 };
 
 /// The process id in a job's `started.json`.
@@ -50,6 +51,73 @@ async fn a_killed_supervisor_is_a_site_fault_and_the_job_is_never_run_again() {
     engine.submit(&job).await.unwrap();
     assert_eq!(finished(&*site.open(), job.id).await, outcome);
     assert_eq!(stdout(&*engine, job.id).await, "line\n", "it ran once");
+}
+
+#[tokio::test]
+async fn of_a_job_array_whose_supervisor_is_killed_the_tasks_that_ended_keep_their_ends() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let mark = new_mark();
+    let script =
+        format!("echo on; echo line >> lines; [ $STA_TASK_INDEX = 2 ] && sleep {mark}; exit $STA_TASK_INDEX");
+    let mut job = shell(&script);
+    job.shape.count = 5;
+    job.outputs = vec!["lines".to_owned()];
+    engine.submit(&job).await.unwrap();
+    task_said(&*engine, job.id, 2, "on").await;
+    kill(supervisor_of(&site.job_directory(&job)), Signal::SIGKILL).unwrap();
+    let outcome = finished(&*engine, job.id).await;
+    let ends: Vec<_> = outcome.tasks.iter().map(|task| (task.index, &task.exit)).collect();
+    assert_eq!(ends[..2], [(0, &Exit::Code(0)), (1, &Exit::Code(1))]);
+    assert!(
+        ends.len() == 5 && ends[2..].iter().all(|(_, exit)| matches!(exit, Exit::SiteFault(_))),
+        "{ends:?}"
+    );
+    assert!(outcome.tasks[2].wall_ms > 0 && outcome.tasks[3].wall_ms == 0, "{outcome:?}");
+    assert_eq!(outcome.exit, Exit::Code(1), "the first by its index");
+    assert_eq!(outcome.usage.wall_ms, outcome.tasks.iter().map(|task| task.wall_ms).sum::<u64>());
+    assert_eq!(outcome.outputs_missing, ["lines"]);
+    assert_eq!(processes_with(&mark), [0; 0]);
+    engine.submit(&job).await.unwrap();
+    assert_eq!(finished(&*site.open(), job.id).await, outcome);
+    let lines = fs::read_to_string(site.job_directory(&job).join("work/lines")).unwrap();
+    assert_eq!(lines, "line\n".repeat(3), "no task ran twice, and none was begun after the crash");
+}
+
+#[tokio::test]
+async fn a_job_array_whose_tasks_had_all_ended_before_a_crash_is_whole() {
+    let site = LocalSite::new();
+    let engine = engine_that_starts_nothing(&site);
+    let mut job = shell("echo ran");
+    job.shape.count = 2;
+    job.outputs = vec!["there".to_owned()];
+    engine.submit(&job).await.unwrap();
+    let directory = site.job_directory(&job);
+    let started =
+        r#"{"version":1,"started_at":"2026-01-01T00:00:00Z","supervisor_pid":1,"boot_id":"another"}"#;
+    fs::write(directory.join("started.json"), started).unwrap();
+    fs::write(directory.join("work/there"), "x").unwrap();
+    let line = |index: u32, second: u32| {
+        format!(
+            r#"{{"version":1,"end":{{"index":{index},"exit":{{"code":0}},"started_at":"2026-01-01T00:00:0{index}Z","ended_at":"2026-01-01T00:00:0{second}Z","wall_ms":1000}},"cpu_ms":{second}00,"memory_peak_bytes":7}}"#
+        )
+    };
+    // Of the second the end is half written: the machine stopped there.
+    let half = line(1, 2).split_at(40).0.to_owned();
+    fs::write(directory.join("tasks"), format!("{}\n{half}", line(0, 1))).unwrap();
+    let copy = directory.join("copy");
+    fs::write(&copy, format!("{}\n{}\n", line(0, 1), line(1, 2))).unwrap();
+    let outcome = finished(&*site.open(), job.id).await;
+    assert!(
+        matches!(outcome.exit, Exit::SiteFault(_)) && outcome.tasks[0].exit == Exit::Code(0),
+        "{outcome:?}"
+    );
+    fs::remove_file(directory.join("result.json")).unwrap();
+    fs::rename(&copy, directory.join("tasks")).unwrap();
+    let outcome = finished(&*site.open(), job.id).await;
+    assert_eq!((outcome.exit, outcome.usage.wall_ms, outcome.usage.cpu_ms), (Exit::Code(0), 2_000, 200));
+    assert_eq!(outcome.ended_at, "2026-01-01T00:00:02Z".parse().unwrap());
+    assert_eq!(outcome.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>(), ["there"]);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ mod local;
 mod local_crashes;
 
 /// How long anything in the suite may take; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An engine under test and the place it works in. Opening it again stands for a restart of the node.
 trait Site {
@@ -27,6 +27,22 @@ trait Site {
     fn open(&self) -> Box<dyn Engine>;
     /// How long a job asked to end may take before it is killed.
     fn grace(&self) -> Duration;
+    /// How the names of the variables begin that the site's own scheduler sets in every job.
+    fn scheduler_variables(&self) -> &[&str] {
+        &[]
+    }
+    /// How many nodes a job of the suite may ask for.
+    fn nodes(&self) -> u32 {
+        1
+    }
+    /// A type of accelerators that the site has.
+    fn gpu_type(&self) -> &str {
+        "a100"
+    }
+    /// A small job that runs a shell script, for somebody whom the site knows.
+    fn shell(&self, script: &str) -> EngineJob {
+        shell(script)
+    }
 }
 
 /// Runs every conformance test over the site that `$site` makes.
@@ -63,6 +79,17 @@ macro_rules! conforms {
             unknown_and_unfinished_jobs_are_told_apart
             a_job_that_can_never_run_is_refused
             usage_is_measured
+            each_index_of_a_job_array_runs_once_with_its_own_logs
+            a_failed_task_stops_no_other_and_the_job_ends_as_the_first_of_them
+            each_task_has_the_time_limit_for_itself
+            no_more_tasks_run_at_once_than_asked_for
+            a_cancelled_job_array_ends_the_task_that_runs_and_begins_no_other
+            a_job_array_cancelled_before_its_submission_never_runs
+            a_new_engine_finds_a_running_job_array
+            a_job_sees_the_accelerators_it_asked_for_and_no_others
+            accelerators_are_given_by_their_type
+            a_job_over_several_nodes_runs_once_on_each_or_is_objected_to
+            options_and_images_that_the_site_does_not_know_are_objected_to
         }
     };
 }
@@ -148,9 +175,14 @@ async fn run(engine: &dyn Engine, job: &EngineJob) -> Outcome {
 
 /// A whole stream as text, as far as it is there.
 async fn text(engine: &dyn Engine, id: RunId, stream: Stream) -> String {
+    task_text(engine, id, 0, stream).await
+}
+
+/// The same of one task of a job array.
+async fn task_text(engine: &dyn Engine, id: RunId, index: u32, stream: Stream) -> String {
     let mut bytes = Vec::new();
     loop {
-        let chunk = engine.logs(id, 0, stream, bytes.len() as u64, LOG_CHUNK_BYTES_MAX).await.unwrap();
+        let chunk = engine.logs(id, index, stream, bytes.len() as u64, LOG_CHUNK_BYTES_MAX).await.unwrap();
         let nothing_new = chunk.bytes.is_empty();
         bytes.extend(chunk.bytes);
         if chunk.end || nothing_new {
@@ -165,8 +197,13 @@ async fn stdout(engine: &dyn Engine, id: RunId) -> String {
 
 /// Waits until the job has written `word`.
 async fn said(engine: &dyn Engine, id: RunId, word: &str) {
+    task_said(engine, id, 0, word).await;
+}
+
+/// Waits until one task of the job array has written `word`.
+async fn task_said(engine: &dyn Engine, id: RunId, index: u32, word: &str) {
     let begun = Instant::now();
-    while !stdout(engine, id).await.contains(word) {
+    while !task_text(engine, id, index, Stream::Stdout).await.contains(word) {
         assert!(begun.elapsed() < PATIENCE, "the job never said `{word}`");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

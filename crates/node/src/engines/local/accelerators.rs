@@ -4,6 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     io,
+    ops::Range,
     os::unix::fs::OpenOptionsExt,
     path::Path,
     thread,
@@ -20,17 +21,17 @@ pub(super) struct Accelerators {
 }
 
 impl Accelerators {
-    /// Takes `wanted` of the site's `there`. `None` when so many stay taken, or the job is `cancelled` meanwhile.
+    /// Takes `wanted` of those with the numbers `there`. `None` when so many stay taken, or the job is `cancelled` meanwhile.
     pub(super) fn acquire(
         root: &Path,
-        there: u32,
+        there: Range<u32>,
         wanted: u32,
         cancelled: impl Fn() -> bool,
     ) -> io::Result<Option<Self>> {
         let begun = Instant::now();
         loop {
             let mut taken = Self::default();
-            for number in 0..there {
+            for number in there.clone() {
                 if taken.held.len() == wanted as usize {
                     break;
                 }

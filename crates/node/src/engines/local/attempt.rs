@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The one attempt at running a job: set up its limits, watch it, stop it when it must end, account for it.
+//! The one attempt at running a task: put it under its limits, watch it, stop it when it must end.
 
 use std::{
     env,
@@ -14,60 +14,150 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use nix::{
-    sys::resource::{UsageWho, getrusage},
-    unistd::Pid,
-};
-
-use sta_protocol::federation::UsageSources;
+use nix::unistd::Pid;
 
 use super::{
     accelerators::Accelerators,
     capture::Capture,
-    cgroup::{JobGroups, Limits},
-    outputs,
+    cgroup::JobGroups,
     processes::{Processes, VANISH_MAX},
     record::{JobDirectory, SpecRecord},
     sandbox::{self, Order, Report, STAGE_VARIABLE},
 };
-use crate::engines::{Exit, Outcome, Stream, Usage};
+use crate::engines::{Exit, Stream};
 
 /// How often it is looked whether the job is to be cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long setting up the sandbox may take.
 const SETUP_MAX: Duration = Duration::from_secs(30);
 
-/// Runs the job to its end, whatever that is; afterwards no process of it is left.
-pub(super) fn run(
-    directory: &JobDirectory,
-    spec: &SpecRecord,
-    accelerators: &Accelerators,
-    started_at: Timestamp,
-) -> Outcome {
-    let limits = Limits { cpu_cores: spec.cpu_cores, memory_bytes: spec.memory_bytes };
-    let mut groups = JobGroups::create(spec.id, limits);
-    let clock = Instant::now();
-    let (ending, limits_enforced) = match start(directory, spec, accelerators, &mut groups) {
-        Ok(running) => watch(directory, spec, &groups, running),
-        Err(error) => (Err(format!("the job's first process could not be started: {error}")), Vec::new()),
-    };
-    let wall = clock.elapsed();
-    let exit = match ending {
-        Ok((status, stop)) => classify(status, stop, groups.ran_out_of_memory()),
-        Err(reason) => Exit::SiteFault(reason),
-    };
-    let (outputs, outputs_missing) = outputs::collect(&directory.work(), &spec.outputs);
-    Outcome {
-        exit,
-        started_at,
-        // From the steady clock, so that the two times never disagree with the time used.
-        ended_at: started_at.saturating_add(wall).unwrap_or(started_at),
-        usage: usage(&groups, wall),
-        tasks: Vec::new(),
-        limits_enforced,
-        outputs,
-        outputs_missing,
+/// The least that is kept of a stream of one task, in bytes, however many tasks share the job's limit.
+const TASK_LOG_BYTES_LEAST: u64 = 1 << 20;
+
+/// One task of a job; a plain job is its own task 0.
+pub(super) struct Task<'a> {
+    pub(super) directory: &'a JobDirectory,
+    pub(super) spec: &'a SpecRecord,
+    pub(super) accelerators: &'a Accelerators,
+    pub(super) index: u32,
+}
+
+/// How a task ended.
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) wall: Duration,
+    /// What held it; `None` when it never began.
+    pub(super) limits: Option<Vec<String>>,
+}
+
+impl Ended {
+    /// The end of a task that is not to begin.
+    pub(super) fn never_begun(exit: Exit) -> Self {
+        Self { exit, wall: Duration::ZERO, limits: None }
+    }
+}
+
+impl Task<'_> {
+    /// Runs the task to its end, whatever that is; afterwards no process of it is left.
+    pub(super) fn run(&self, groups: &mut JobGroups) -> Ended {
+        // The groups count on from one task of a job array to the next.
+        let kills_before = groups.memory_kills();
+        let clock = Instant::now();
+        let (ending, limits) = match self.start(groups) {
+            Ok(running) => self.watch(groups, running, kills_before),
+            Err(error) => (Err(format!("the job's first process could not be started: {error}")), Vec::new()),
+        };
+        let wall = clock.elapsed();
+        let exit = match ending {
+            Ok((status, stop)) => classify(status, stop, groups.memory_kills() > kills_before),
+            Err(reason) => Exit::SiteFault(reason),
+        };
+        Ended { exit, wall, limits: Some(limits) }
+    }
+
+    fn start(&self, groups: &mut JobGroups) -> io::Result<Running> {
+        let Self { directory, spec, .. } = *self;
+        let (socket, theirs) = UnixStream::pair()?;
+        socket.set_read_timeout(Some(SETUP_MAX))?;
+        socket.set_write_timeout(Some(SETUP_MAX))?;
+        let mut child = Command::new("/proc/self/exe") // found even when the program was replaced on disk meanwhile
+            .args(env::args_os().skip(1))
+            .env_clear()
+            .env(STAGE_VARIABLE, "1")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let share = (spec.log_bytes_max / u64::from(spec.count.max(1))).max(TASK_LOG_BYTES_LEAST);
+        let keep = |stream, from: Option<Box<dyn Read + Send>>| {
+            let from = from.ok_or_else(|| io::Error::other("a pipe is missing"))?;
+            Capture::start(from, &directory.log(self.index, stream), share.min(spec.log_bytes_max))
+        };
+        let captures = keep(Stream::Stdout, stdout.map(|pipe| Box::new(pipe) as _))
+            .and_then(|first| Ok([first, keep(Stream::Stderr, stderr.map(|pipe| Box::new(pipe) as _))?]));
+        let captures = captures.inspect_err(|_| {
+            // It waits for its order and has done nothing; nobody else would take leave of it.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
+        // It waits for the order, so it is in its groups before it does anything of the job's.
+        let limits = groups.admit(Pid::from_raw(child.id().cast_signed()));
+        let order = self.order(groups);
+        Ok(Running { child, socket, captures, order, limits })
+    }
+
+    fn order(&self, groups: &JobGroups) -> Order {
+        let Self { directory, spec, .. } = *self;
+        let own = [("PATH", spec.search_path.clone()), ("LANG", "C.UTF-8".to_owned())];
+        let mut environment: Vec<(String, String)> =
+            own.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        environment.extend(self.accelerators.environment());
+        environment.extend(spec.environment.iter().cloned()); // over the above
+        environment.push(("STA_JOB_ID".to_owned(), spec.id.to_string())); // over all
+        if spec.is_array() {
+            environment.push(("STA_TASK_INDEX".to_owned(), self.index.to_string()));
+            environment.push(("STA_TASK_COUNT".to_owned(), spec.count.to_string()));
+        }
+        Order {
+            command: spec.command.clone(),
+            environment,
+            work: directory.work(),
+            scratch: directory.scratch(),
+            hidden: spec.hidden.clone(),
+            network: spec.network,
+            uid: spec.uid,
+            address_space_bytes: (!groups.limits_memory()).then_some(spec.memory_bytes),
+        }
+    }
+
+    /// Lets the task begin and stays with it until all of it is gone; with its ending come the limits that held.
+    fn watch(&self, groups: &JobGroups, running: Running, kills_before: u64) -> (Ending, Vec<String>) {
+        let Running { mut child, socket, captures, order, mut limits } = running;
+        let processes = Processes::supervised(groups, self.spec.id);
+        let (sender, statuses) = channel();
+        thread::spawn(move || {
+            let _ = sender.send(child.wait()); // nobody listens any more when the job could not be killed in time
+        });
+        let report = sandbox::send(&socket, &order).and_then(|()| read_report(socket));
+        let ending = match report {
+            Ok(Report::Ready(more)) => {
+                limits.extend(more);
+                limits.push("time-limit".to_owned());
+                until_the_end(self.directory, self.spec, &processes, &statuses)
+            }
+            Ok(Report::Failed(reason)) => Err(format!("the sandbox could not be set up: {reason}")),
+            // It went without a word, as one does that is killed because the memory limit is too small even for it.
+            Err(error) if groups.memory_kills() > kills_before => {
+                let status = statuses.recv_timeout(VANISH_MAX).map_err(|_| error.to_string());
+                status.and_then(|status| Ok((status.map_err(|error| error.to_string())?, None)))
+            }
+            Err(error) => Err(format!("the sandbox could not be set up: {error}")),
+        };
+        let gone = processes.kill_to_the_last();
+        captures.into_iter().for_each(Capture::finish);
+        let ending = if gone { ending } else { Err("processes of the job cannot be killed".to_owned()) };
+        (ending, limits)
     }
 }
 
@@ -87,99 +177,7 @@ enum Stop {
     TimeLimit,
 }
 
-fn start(
-    directory: &JobDirectory,
-    spec: &SpecRecord,
-    accelerators: &Accelerators,
-    groups: &mut JobGroups,
-) -> io::Result<Running> {
-    let (socket, theirs) = UnixStream::pair()?;
-    socket.set_read_timeout(Some(SETUP_MAX))?;
-    socket.set_write_timeout(Some(SETUP_MAX))?;
-    let mut child = Command::new("/proc/self/exe") // found even when the program was replaced on disk meanwhile
-        .args(env::args_os().skip(1))
-        .env_clear()
-        .env(STAGE_VARIABLE, "1")
-        .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let keep = |stream, from: Option<Box<dyn Read + Send>>| {
-        let from = from.ok_or_else(|| io::Error::other("a pipe is missing"))?;
-        Capture::start(from, &directory.log(0, stream), spec.log_bytes_max)
-    };
-    let captures = keep(Stream::Stdout, stdout.map(|pipe| Box::new(pipe) as _))
-        .and_then(|first| Ok([first, keep(Stream::Stderr, stderr.map(|pipe| Box::new(pipe) as _))?]));
-    let captures = captures.inspect_err(|_| {
-        // It waits for its order and has done nothing; nobody else would take leave of it.
-        let _ = child.kill();
-        let _ = child.wait();
-    })?;
-    // It waits for the order, so it is in its groups before it does anything of the job's.
-    let limits = groups.admit(Pid::from_raw(child.id().cast_signed()));
-    let order = order(directory, spec, accelerators, groups);
-    Ok(Running { child, socket, captures, order, limits })
-}
-
-fn order(
-    directory: &JobDirectory,
-    spec: &SpecRecord,
-    accelerators: &Accelerators,
-    groups: &JobGroups,
-) -> Order {
-    let own = [("PATH", spec.search_path.clone()), ("LANG", "C.UTF-8".to_owned())];
-    let mut environment: Vec<(String, String)> = own.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    environment.extend(accelerators.environment());
-    environment.extend(spec.environment.iter().cloned()); // over the above
-    environment.push(("STA_JOB_ID".to_owned(), spec.id.to_string())); // over all
-    Order {
-        command: spec.command.clone(),
-        environment,
-        work: directory.work(),
-        scratch: directory.scratch(),
-        hidden: spec.hidden.clone(),
-        network: spec.network,
-        uid: spec.uid,
-        address_space_bytes: (!groups.limits_memory()).then_some(spec.memory_bytes),
-    }
-}
-
 type Ending = Result<(ExitStatus, Option<Stop>), String>;
-
-/// Lets the job begin and stays with it until all of it is gone; with its ending come the limits that held.
-fn watch(
-    directory: &JobDirectory,
-    spec: &SpecRecord,
-    groups: &JobGroups,
-    running: Running,
-) -> (Ending, Vec<String>) {
-    let Running { mut child, socket, captures, order, mut limits } = running;
-    let processes = Processes::supervised(groups, spec.id);
-    let (sender, statuses) = channel();
-    thread::spawn(move || {
-        let _ = sender.send(child.wait()); // nobody listens any more when the job could not be killed in time
-    });
-    let report = sandbox::send(&socket, &order).and_then(|()| read_report(socket));
-    let ending = match report {
-        Ok(Report::Ready(more)) => {
-            limits.extend(more);
-            limits.push("time-limit".to_owned());
-            until_the_end(directory, spec, &processes, &statuses)
-        }
-        Ok(Report::Failed(reason)) => Err(format!("the sandbox could not be set up: {reason}")),
-        // It went without a word, as one does that is killed because the memory limit is too small even for it.
-        Err(error) if groups.ran_out_of_memory() => {
-            let status = statuses.recv_timeout(VANISH_MAX).map_err(|_| error.to_string());
-            status.and_then(|status| Ok((status.map_err(|error| error.to_string())?, None)))
-        }
-        Err(error) => Err(format!("the sandbox could not be set up: {error}")),
-    };
-    let gone = processes.kill_to_the_last();
-    captures.into_iter().for_each(Capture::finish);
-    let ending = if gone { ending } else { Err("processes of the job cannot be killed".to_owned()) };
-    (ending, limits)
-}
 
 fn read_report(mut socket: UnixStream) -> io::Result<Report> {
     let mut text = Vec::new();
@@ -239,22 +237,5 @@ fn classify(status: ExitStatus, stop: Option<Stop>, ran_out_of_memory: bool) -> 
             (None, Some(signal)) => Exit::Signal(signal),
             (None, None) => Exit::SiteFault(format!("the system reported an end of no known kind: {status}")),
         },
-    }
-}
-
-fn usage(groups: &JobGroups, wall: Duration) -> Usage {
-    let children = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
-    let cpu_of_children = || {
-        let (user, system) = children.as_ref().map(|usage| (usage.user_time(), usage.system_time()))?;
-        let ms = |seconds: i64, us: i64| u64::try_from(seconds * 1_000 + us / 1_000).ok();
-        Some(ms(user.tv_sec(), user.tv_usec())? + ms(system.tv_sec(), system.tv_usec())?)
-    };
-    // Of the largest process alone, in KiB: less than the job held, and the best there is without a cgroup.
-    let peak_of_children = || u64::try_from(children.as_ref()?.max_rss()).ok().map(|kib| kib * 1024);
-    Usage {
-        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        cpu_ms: groups.cpu_ms().or_else(cpu_of_children).unwrap_or(0),
-        memory_peak_bytes: groups.memory_peak_bytes().or_else(peak_of_children).unwrap_or(0),
-        sources: UsageSources::default(),
     }
 }

@@ -115,16 +115,17 @@ impl JobGroups {
         v2.map(|group| write(&group.path.join("cgroup.kill"), 1)).any(|written| written.is_ok())
     }
 
-    /// Whether the kernel has killed a process of the job for want of memory.
-    pub(super) fn ran_out_of_memory(&self) -> bool {
-        self.groups.iter().any(|group| {
+    /// How many processes of the job the kernel has killed for want of memory.
+    pub(super) fn memory_kills(&self) -> u64 {
+        let counts = self.groups.iter().filter_map(|group| {
             let file = match group.controller {
                 None => "memory.events",
                 Some("memory") => "memory.oom_control",
-                Some(_) => return false,
+                Some(_) => return None,
             };
-            read(&group.path, file).and_then(|text| keyed(&text, "oom_kill")).is_some_and(|kills| kills > 0)
-        })
+            read(&group.path, file).and_then(|text| keyed(&text, "oom_kill"))
+        });
+        counts.sum()
     }
 
     /// Processor time in milliseconds, when a group accounts for it.
@@ -344,7 +345,7 @@ mod tests {
             ("cgroup.procs", "12\n0\n7\n"),
         ]);
         let groups = v2(&directory);
-        assert!(groups.ran_out_of_memory());
+        assert_eq!(groups.memory_kills(), 1);
         assert_eq!((groups.memory_peak_bytes(), groups.cpu_ms()), (Some(1_048_576), Some(1_234)));
         assert_eq!(groups.members(), [7, 12].map(nix::unistd::Pid::from_raw));
         assert!(!groups.kill_all(), "there is no cgroup.kill before Linux 5.14");

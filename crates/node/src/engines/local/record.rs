@@ -2,7 +2,8 @@
 //! A job's directory: which file means what, the versioned records in it, and how they become durable.
 //!
 //! `spec.json` (the job is taken over), `cancel` (it is to end), `lock` (held by its supervisor), `started.json`
-//! (it may have begun: it is never begun again), `result.json` (it ended), `stdout`, `stderr`, `work/`, `tmp/`, and `submit`, held by whoever submits it.
+//! (it may have begun: it is never begun again), `tasks` (of a job array: a line for each task that ended), `result.json` (it ended),
+//! `stdout`, `stderr`, from the second task on `stdout.1`, `stderr.1` and so on, `work/`, `tmp/`, and `submit`, held by whoever submits it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -91,12 +92,56 @@ impl JobDirectory {
         fs::remove_file(&temporary).map_err(|source| failed("remove", &temporary, source))?;
         sync_directory(&self.path)
     }
+    /// The tasks of a job array that ended, in the order of their indices.
+    pub(super) fn tasks_ended(&self) -> Result<Vec<TaskRecord>, EngineError> {
+        let path = self.task_path();
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.map_err(|source| failed("read", &path, source))?,
+        };
+        // What a crash left of a line is no record; nothing is written after it.
+        let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        lines.map(|line| decode(&path, line)).collect()
+    }
+    /// Whether the task of that index ended: they run in the order of their indices.
+    pub(super) fn has_task_ended(&self, index: u32) -> bool {
+        let text = fs::read(self.task_path()).unwrap_or_default();
+        text.iter().filter(|byte| **byte == b'\n').count() > index as usize
+    }
+    /// The file for the ends of the tasks, empty.
+    pub(super) fn task_log(&self) -> Result<TaskLog, EngineError> {
+        let path = self.task_path();
+        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path);
+        let file = file.map_err(|source| failed("open", &path, source))?;
+        sync_directory(&self.path)?;
+        Ok(TaskLog { file, path })
+    }
+    fn task_path(&self) -> PathBuf {
+        self.path.join("tasks")
+    }
     /// Records the wish that the job should end.
     pub(super) fn write_cancel(&self) -> Result<(), EngineError> {
         let path = self.path.join("cancel");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         file.and_then(|file| file.sync_all()).map_err(|source| failed("write", &path, source))?;
         sync_directory(&self.path)
+    }
+}
+
+/// Where a supervisor writes how the tasks of its job array ended.
+#[derive(Debug)]
+pub(super) struct TaskLog {
+    file: File,
+    path: PathBuf,
+}
+
+impl TaskLog {
+    /// Records the end of the next task. Durable when this returns.
+    pub(super) fn append(&mut self, record: TaskRecord) -> Result<(), EngineError> {
+        let mut line = encode(record);
+        line.push(b'\n');
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        written.map_err(|source| failed("write", &self.path, source))
     }
 }
 
@@ -128,8 +173,14 @@ pub(super) struct SpecRecord {
     pub(super) cpu_cores: u32,
     pub(super) memory_bytes: u64,
     pub(super) gpus: u32,
-    /// How many the site has.
+    /// How many of them the site has, of the type asked for.
     pub(super) gpus_there: u32,
+    /// The number of the first that serves the job: those of one type stand together.
+    #[serde(default)]
+    pub(super) gpus_from: u32,
+    /// Indexed tasks; 1 for a plain job.
+    #[serde(default = "one")]
+    pub(super) count: u32,
     pub(super) time_limit_ms: u64,
     pub(super) grace_ms: u64,
     pub(super) network: bool,
@@ -138,6 +189,25 @@ pub(super) struct SpecRecord {
     pub(super) log_bytes_max: u64,
     pub(super) hidden: Vec<String>,
     pub(super) uid: Option<u32>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl SpecRecord {
+    /// Whether it is a job array.
+    pub(super) fn is_array(&self) -> bool {
+        self.count > 1
+    }
+}
+
+/// How a task of a job array ended, and what all tasks up to it had used by then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct TaskRecord {
+    pub(super) end: TaskEnd,
+    pub(super) cpu_ms: u64,
+    pub(super) memory_peak_bytes: u64,
 }
 
 /// Written before the job's first process: from here on the job is never begun again.
@@ -225,10 +295,14 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed("read", path, source)),
     };
+    decode(path, &bytes).map(Some)
+}
+
+fn decode<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, EngineError> {
     let record: Versioned<T> =
-        serde_json::from_slice(&bytes).map_err(|error| unreadable(path, &error.to_string()))?;
+        serde_json::from_slice(bytes).map_err(|error| unreadable(path, &error.to_string()))?;
     match record.version {
-        VERSION => Ok(Some(record.body)),
+        VERSION => Ok(record.body),
         newer => Err(unreadable(path, &format!("version {newer}, and this program knows only {VERSION}"))),
     }
 }

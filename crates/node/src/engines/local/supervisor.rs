@@ -2,7 +2,8 @@
 //! The supervisor: one process per job, apart from the node, that begins the job at most once, watches it to its end and records the end.
 //!
 //! Crash by crash: before `started.json` the next supervisor begins the job; from there on it may have begun, so the next one
-//! only clears up and records a site fault; after `result.json` there is nothing to do.
+//! only clears up and records a site fault, but for the tasks of a job array whose ends are in `tasks`; after `result.json`
+//! there is nothing to do.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -23,13 +24,13 @@ use sta_protocol::federation::UsageSources;
 
 use super::{
     accelerators::Accelerators,
-    attempt,
     cgroup::JobGroups,
+    outputs,
     processes::Processes,
     record::{JobDirectory, SpecRecord, StartedRecord, failed},
-    sandbox,
+    sandbox, tasks,
 };
-use crate::engines::{EngineError, Exit, Outcome, Usage};
+use crate::engines::{EngineError, Exit, Outcome, TaskEnd, Usage};
 
 /// How long a supervisor tries for the lock: somebody may only be looking whether it is held.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ fn supervise(path: &Path) -> Result<(), EngineError> {
         return Ok(());
     }
     let outcome = match directory.started()? {
-        Some(started) => clear_up(&spec, &started),
+        Some(started) => clear_up(&directory, &spec, &started)?,
         None if directory.is_cancelled() => never_begun(&spec, Exit::Cancelled),
         None => begin(&directory, &spec)?,
     };
@@ -97,7 +98,8 @@ fn take_lock(directory: &JobDirectory) -> Result<Option<File>, EngineError> {
 fn begin(directory: &JobDirectory, spec: &SpecRecord) -> Result<Outcome, EngineError> {
     let root = directory.path().parent().unwrap_or(directory.path());
     let cancelled = || directory.is_cancelled();
-    let accelerators = Accelerators::acquire(root, spec.gpus_there, spec.gpus, cancelled)
+    let there = spec.gpus_from..spec.gpus_from.saturating_add(spec.gpus_there);
+    let accelerators = Accelerators::acquire(root, there, spec.gpus, cancelled)
         .map_err(|source| failed("lock accelerators in", root, source))?;
     let Some(accelerators) = accelerators else {
         let taken = || Exit::SiteFault(format!("{} accelerators were not free in time", spec.gpus));
@@ -110,11 +112,16 @@ fn begin(directory: &JobDirectory, spec: &SpecRecord) -> Result<Outcome, EngineE
         supervisor_pid: std::process::id(),
         boot_id: boot_id(),
     })?;
-    Ok(attempt::run(directory, spec, &accelerators, started_at))
+    tasks::run(directory, spec, &accelerators, started_at)
 }
 
-/// Ends a job whose supervisor was lost, so that nothing of it is left when its end is recorded.
-fn clear_up(spec: &SpecRecord, started: &StartedRecord) -> Outcome {
+/// Ends a job whose supervisor was lost, so that nothing of it is left when its end is recorded. Tasks of a job array that
+/// had ended keep their ends.
+fn clear_up(
+    directory: &JobDirectory,
+    spec: &SpecRecord,
+    started: &StartedRecord,
+) -> Result<Outcome, EngineError> {
     let groups = JobGroups::existing(spec.id);
     let gone = Processes::left_over(&groups, spec.id).kill_to_the_last();
     let mut reason = if started.boot_id == boot_id() {
@@ -125,33 +132,69 @@ fn clear_up(spec: &SpecRecord, started: &StartedRecord) -> Outcome {
     if !gone {
         reason.push_str(", and processes of the job are left that cannot be killed");
     }
-    let ended_at = Timestamp::now();
-    let wall_ms = ended_at.as_millisecond().saturating_sub(started.started_at.as_millisecond());
-    Outcome {
-        exit: Exit::SiteFault(reason),
+    let ended = directory.tasks_ended()?;
+    let last = ended.last();
+    // Of what the groups counted nothing is left after a restart of the machine.
+    let cpu_ms = groups.cpu_ms().max(last.map(|task| task.cpu_ms)).unwrap_or(0);
+    let peak = groups.memory_peak_bytes().max(last.map(|task| task.memory_peak_bytes)).unwrap_or(0);
+    let all_ended = spec.is_array() && ended.len() == spec.count as usize;
+    let (ends, ended_at) = lost_ends(spec, started, ended.into_iter().map(|task| task.end).collect(), reason);
+    let (outputs, outputs_missing) = if all_ended {
+        outputs::collect(&directory.work(), &spec.outputs)
+    } else {
+        (Vec::new(), spec.outputs.clone())
+    };
+    Ok(Outcome {
+        exit: tasks::exit_of(&ends),
         started_at: started.started_at,
-        ended_at: ended_at.max(started.started_at),
+        ended_at,
         usage: Usage {
-            wall_ms: u64::try_from(wall_ms).unwrap_or(0),
-            cpu_ms: groups.cpu_ms().unwrap_or(0),
-            memory_peak_bytes: groups.memory_peak_bytes().unwrap_or(0),
+            wall_ms: ends.iter().map(|end| end.wall_ms).sum(),
+            cpu_ms,
+            memory_peak_bytes: peak,
             sources: UsageSources::default(),
         },
-        tasks: Vec::new(),
+        tasks: if spec.is_array() { ends } else { Vec::new() },
         limits_enforced: Vec::new(), // nobody is left who knows
-        outputs: Vec::new(),
-        outputs_missing: spec.outputs.clone(),
-    }
+        outputs,
+        outputs_missing,
+    })
+}
+
+/// The ends of all tasks of a job that was lost: of those that had ended their own, of the others the site's fault. The first
+/// of these may have run from the end of the one before it until now. With them comes the end of the job.
+fn lost_ends(
+    spec: &SpecRecord,
+    started: &StartedRecord,
+    mut ends: Vec<TaskEnd>,
+    reason: String,
+) -> (Vec<TaskEnd>, Timestamp) {
+    let begun = ends.last().map_or(started.started_at, |last| last.ended_at);
+    let Some(index) = u32::try_from(ends.len()).ok().filter(|index| *index < spec.count) else {
+        return (ends, begun);
+    };
+    let ended_at = Timestamp::now().max(begun);
+    let wall_ms = ended_at.as_millisecond().saturating_sub(begun.as_millisecond());
+    let exit = Exit::SiteFault(reason);
+    ends.push(TaskEnd {
+        index,
+        exit: exit.clone(),
+        started_at: begun,
+        ended_at,
+        wall_ms: u64::try_from(wall_ms).unwrap_or(0),
+    });
+    ends.extend(tasks::never_begun(spec, index + 1, &exit, ended_at));
+    (ends, ended_at)
 }
 
 fn never_begun(spec: &SpecRecord, exit: Exit) -> Outcome {
     let now = Timestamp::now();
     Outcome {
+        tasks: tasks::never_begun(spec, 0, &exit, now),
         exit,
         started_at: now,
         ended_at: now,
         usage: Usage::default(),
-        tasks: Vec::new(),
         limits_enforced: Vec::new(),
         outputs: Vec::new(),
         outputs_missing: spec.outputs.clone(),
