@@ -15,7 +15,8 @@ use std::{
 
 use nix::unistd::Uid;
 
-use self::record::{JobDirectory, SpecRecord, create_private, failed};
+pub(in crate::engines) use self::record::create_private;
+use self::record::{JobDirectory, SpecRecord, failed};
 use super::{
     Answer, Capacity, Engine, EngineError, EngineJob, LOG_CHUNK_BYTES_MAX, LogChunk, Objection, Observation,
     Outcome, RunId, Stream,

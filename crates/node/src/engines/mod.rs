@@ -22,6 +22,7 @@ use sta_protocol::{
 
 pub mod local;
 mod run_id;
+pub mod slurm;
 
 pub use run_id::RunId;
 
@@ -214,6 +215,15 @@ impl EngineJob {
     /// # Errors
     /// [`EngineError::Invalid`] with the first reason why not.
     pub fn validate(&self, capacity: &Capacity) -> Result<(), EngineError> {
+        self.validate_form()?;
+        self.fits(capacity)
+    }
+
+    /// Whether this job can run anywhere at all.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] with the first reason why not.
+    pub fn validate_form(&self) -> Result<(), EngineError> {
         let invalid = |reason: String| Err(EngineError::Invalid { id: self.id, reason });
         if self.command.first().is_none_or(String::is_empty) {
             return invalid("the command is empty: give a program and its arguments".to_owned());
@@ -235,7 +245,7 @@ impl EngineJob {
         if self.cpu_cores == 0 || self.memory_bytes == 0 || self.time_limit_s == 0 {
             return invalid("cores, memory and time limit must each be at least 1".to_owned());
         }
-        self.fits(capacity)
+        Ok(())
     }
 
     /// Whether the whole site would be large enough, were it empty.

@@ -41,7 +41,7 @@ impl Site for LocalSite {
     }
 }
 
-conforms! { LocalSite::new() }
+conforms! { Some(LocalSite::new()) }
 
 #[tokio::test]
 async fn nobody_else_may_look_into_the_directories_of_a_job() {

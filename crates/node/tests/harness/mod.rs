@@ -24,6 +24,7 @@ use sta_protocol::{
 use tempfile::TempDir;
 
 mod calls;
+pub(crate) mod clusters;
 mod engine;
 mod jobs;
 mod outside;

@@ -146,7 +146,7 @@ impl TaskLog {
 }
 
 /// Makes a directory of mode 0700 with its parents; it may be there already.
-pub(super) fn create_private(path: &Path) -> Result<(), EngineError> {
+pub(in crate::engines) fn create_private(path: &Path) -> Result<(), EngineError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| failed("make the directory", path, source))
 }

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How a run ended: what Slurm says and what the job's own stamps say, put together; and how long it ran, by the better witness.
+
+use jiff::{SignedDuration, Timestamp};
+use sta_protocol::federation::{UsageSource, UsageSources};
+
+use super::{
+    queue::{Account, End, QueueRow},
+    script::CANNOT_WRITE,
+};
+use crate::engines::{Exit, TaskEnd};
+
+/// By how much Slurm's account of a task's time may exceed the job's own: Slurm counts whole seconds and its own work.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+/// What the site's fault is called when a job's directory could not be written.
+const FULL: &str = "the job's directory at the site could not be written: the disk or the quota of its account is full, or the directory is gone";
+
+/// What Slurm says of an ended task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TaskSeen {
+    pub(super) end: End,
+    reason: String,
+    nodes: String,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
+    /// Code and signal, where accounting gave them.
+    exit: Option<(i32, i32)>,
+    cpu_ms: Option<u64>,
+    memory_bytes: Option<u64>,
+}
+
+impl TaskSeen {
+    pub(super) fn queued(row: &QueueRow, end: End) -> Self {
+        Self {
+            end,
+            reason: row.reason.clone(),
+            nodes: row.nodes.clone(),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            exit: None,
+            cpu_ms: None,
+            memory_bytes: None,
+        }
+    }
+
+    pub(super) fn accounted(account: &Account) -> Self {
+        let end = match &account.state {
+            super::queue::State::Ended(end) => end.clone(),
+            other => End::Other(format!("{other:?}")),
+        };
+        Self {
+            end,
+            reason: String::new(),
+            nodes: String::new(),
+            started_at: account.started_at,
+            ended_at: account.ended_at,
+            exit: None,
+            cpu_ms: None,
+            memory_bytes: None,
+        }
+        .with(account)
+    }
+
+    /// The same with what accounting adds.
+    pub(super) fn with(mut self, account: &Account) -> Self {
+        self.exit = Some(account.exit);
+        self.cpu_ms = Some(account.cpu_ms);
+        self.memory_bytes = account.memory_bytes;
+        self
+    }
+
+    fn wall(&self) -> Option<SignedDuration> {
+        Some(self.ended_at?.duration_since(self.started_at?))
+    }
+}
+
+/// What the job's own script wrote of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Stamps {
+    pub(super) began: Option<Began>,
+    pub(super) limit_reached: bool,
+    pub(super) ended: Option<Ended>,
+}
+
+/// `began.N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Began {
+    pub(super) at: Timestamp,
+    /// Which of several submissions of the run it was.
+    pub(super) slurm_id: u64,
+}
+
+/// `ended.N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    at: Timestamp,
+    how: How,
+    memory_peak_bytes: u64,
+    cpu_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Code(i32),
+    Signal(i32),
+    Unknown,
+}
+
+impl Began {
+    /// Nanoseconds since 1970, Slurm's number, the machine.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        Some(Self { at: nanoseconds(words.next()?)?, slurm_id: words.next()?.parse().ok()? })
+    }
+}
+
+impl Ended {
+    /// Nanoseconds since 1970, `code`, `signal` or `unknown`, the status, the peak of memory, user and system time of the command.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let at = nanoseconds(words.next()?)?;
+        let (how, status) = (words.next()?, words.next()?.parse().ok()?);
+        let how = match how {
+            "code" => How::Code(status),
+            "signal" => How::Signal(status),
+            "unknown" => How::Unknown,
+            _other => return None,
+        };
+        let memory_peak_bytes = words.next()?.parse().ok()?;
+        let cpu_ms = words.filter_map(shell_time_ms).sum();
+        Some(Self { at, how, memory_peak_bytes, cpu_ms })
+    }
+}
+
+fn nanoseconds(text: &str) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(text.parse().ok()?).ok()
+}
+
+/// `1m2.340s`, as the shell's `times` writes it.
+fn shell_time_ms(text: &str) -> Option<u64> {
+    let (minutes, seconds) = text.strip_suffix('s')?.split_once('m')?;
+    let (whole, part) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    let thousandths: u64 = format!("{part:0<3}").get(..3)?.parse().ok()?;
+    Some(minutes.parse::<u64>().ok()? * 60_000 + whole.parse::<u64>().ok()? * 1_000 + thousandths)
+}
+
+/// What is known of a task when it is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) seen: Option<&'a TaskSeen>,
+    pub(super) stamps: &'a Stamps,
+    /// The researcher asked for its end.
+    pub(super) cancel: bool,
+    /// This engine asked for its end, because it would have waited for ever.
+    pub(super) doomed: Option<&'a str>,
+    /// The controller was silent at some time while the task ran.
+    pub(super) silent: bool,
+    pub(super) now: Timestamp,
+}
+
+/// The end of a task with what it used and who measured it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Measured {
+    pub(super) end: TaskEnd,
+    pub(super) cpu_ms: u64,
+    pub(super) memory_peak_bytes: u64,
+    pub(super) sources: UsageSources,
+}
+
+impl Known<'_> {
+    pub(super) fn measure(&self, index: u32) -> Measured {
+        let (started_at, ended_at, wall) = self.times();
+        let (seen, ended) = (self.seen, self.stamps.ended);
+        let cpu = seen.and_then(|seen| seen.cpu_ms).filter(|ms| *ms > 0);
+        let memory = seen.and_then(|seen| seen.memory_bytes).filter(|bytes| *bytes > 0);
+        let peak = ended.map(|ended| ended.memory_peak_bytes).filter(|bytes| *bytes > 0);
+        let ran = self.stamps.began.is_some() || wall == UsageSource::Scheduler;
+        let source = |by_scheduler: bool, by_stamps: bool| match (by_scheduler, by_stamps) {
+            (true, _) => UsageSource::Scheduler,
+            (false, true) => UsageSource::JobStamps,
+            (false, false) => UsageSource::NotMeasured,
+        };
+        let wall_ms = u64::try_from(ended_at.duration_since(started_at).as_millis()).unwrap_or(0);
+        Measured {
+            end: TaskEnd { index, exit: self.exit(), started_at, ended_at, wall_ms },
+            cpu_ms: cpu.or(ended.map(|ended| ended.cpu_ms)).unwrap_or(0),
+            memory_peak_bytes: memory.or(peak).unwrap_or(0),
+            sources: if ran {
+                UsageSources {
+                    wall,
+                    cpu: source(cpu.is_some(), ended.is_some()),
+                    memory: source(memory.is_some(), peak.is_some()),
+                }
+            } else {
+                UsageSources::all(UsageSource::NotMeasured)
+            },
+        }
+    }
+
+    /// From when to when it ran. The job's stamps are exact, and its researcher's to write: where they claim less time than
+    /// Slurm counted, Slurm's count holds, unless its controller was silent and counted up to its own return.
+    fn times(&self) -> (Timestamp, Timestamp, UsageSource) {
+        let began = self.stamps.began.map(|began| began.at);
+        let stamped = began.zip(self.stamps.ended.map(|ended| ended.at));
+        let counted = self.seen.and_then(|seen| seen.started_at.zip(seen.ended_at));
+        let claimed_less = |(began, ended): (Timestamp, Timestamp)| {
+            let wall = self.seen.and_then(TaskSeen::wall);
+            wall.is_some_and(|wall| wall > ended.duration_since(began) + TOLERANCE)
+        };
+        match (stamped, counted) {
+            (Some(times), None) => (times.0, times.1.max(times.0), UsageSource::JobStamps),
+            (Some(times), Some(_)) if self.silent || !claimed_less(times) => {
+                (times.0, times.1.max(times.0), UsageSource::JobStamps)
+            }
+            (_, Some((start, end))) if began.is_some() => (start, end.max(start), UsageSource::Scheduler),
+            (None, None) if began.is_some() => {
+                let start = began.unwrap_or(self.now);
+                (start, self.now.max(start), UsageSource::Scheduler)
+            }
+            (_, counted) => {
+                let at = counted.map_or(self.now, |(_, end)| end);
+                (at, at, UsageSource::NotMeasured)
+            }
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if let Some(reason) = self.doomed {
+            return Exit::SiteFault(reason.to_owned());
+        }
+        let began = self.stamps.began.is_some();
+        let ended = self.stamps.ended.map(|ended| ended.how);
+        if self.stamps.limit_reached && began {
+            return Exit::TimeLimit;
+        }
+        let end = match self.seen.map(|seen| &seen.end) {
+            Some(end) => end,
+            None => return self.lost(ended),
+        };
+        match end {
+            End::OutOfMemory if ended != Some(How::Code(0)) => Exit::MemoryLimit,
+            End::TimeLimit => Exit::TimeLimit,
+            End::Cancelled if self.cancel => Exit::Cancelled,
+            End::NodeFailed => {
+                Exit::SiteFault(format!("the site's node {} failed while the job ran", self.nodes()))
+            }
+            End::Preempted => {
+                Exit::SiteFault("the site took the job's place for one of higher priority".to_owned())
+            }
+            End::Cancelled => Exit::SiteFault("the site cancelled the job".to_owned()),
+            End::Other(word) => Exit::SiteFault(format!("the site ended the job: {word}{}", self.reason())),
+            End::Completed | End::Failed | End::OutOfMemory => match ended {
+                Some(How::Code(code)) => Exit::Code(code),
+                Some(How::Signal(signal)) => Exit::Signal(signal),
+                Some(How::Unknown) | None if self.cancel => Exit::Cancelled,
+                Some(How::Unknown) | None if began => self.without_end_stamp(),
+                Some(How::Unknown) | None => self.never_began(),
+            },
+        }
+    }
+
+    /// Slurm itself does not know the run any more.
+    fn lost(&self, ended: Option<How>) -> Exit {
+        match ended {
+            Some(How::Code(code)) => Exit::Code(code),
+            Some(How::Signal(signal)) => Exit::Signal(signal),
+            Some(How::Unknown) | None if self.cancel => Exit::Cancelled,
+            Some(How::Unknown) | None => {
+                Exit::SiteFault("the site's scheduler lost the job: it does not know it any more".to_owned())
+            }
+        }
+    }
+
+    /// The job's script began and never wrote how it ended: its own doing, unless the controller was away meanwhile.
+    fn without_end_stamp(&self) -> Exit {
+        match self.seen.and_then(|seen| seen.exit) {
+            _ if self.silent => {
+                Exit::SiteFault("the site lost the job while its controller did not answer".to_owned())
+            }
+            Some((_, signal)) if signal > 0 => Exit::Signal(signal),
+            Some((code, _)) if code > 0 => Exit::Code(code),
+            Some(_) | None => Exit::Signal(9),
+        }
+    }
+
+    fn never_began(&self) -> Exit {
+        let seen = self.seen.and_then(|seen| seen.exit);
+        match seen {
+            // What Slurm reports when it cannot open the files of the job's streams.
+            Some((0, 53) | (CANNOT_WRITE, 0)) => Exit::SiteFault(FULL.to_owned()),
+            _ if self.reason().contains("RaisedSignal:53") => Exit::SiteFault(FULL.to_owned()),
+            _ => Exit::SiteFault(format!(
+                "the site could not start the job{}; if this goes on, its disk or quota may be full",
+                self.reason()
+            )),
+        }
+    }
+
+    fn nodes(&self) -> &str {
+        self.seen.map_or("", |seen| seen.nodes.as_str())
+    }
+
+    fn reason(&self) -> String {
+        match self.seen.map(|seen| seen.reason.as_str()) {
+            None | Some("" | "None") => String::new(),
+            Some(reason) => format!(" ({reason})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(end: End, seconds: i64) -> TaskSeen {
+        let started_at = Timestamp::from_second(1_000).unwrap();
+        TaskSeen {
+            end,
+            reason: "None".to_owned(),
+            nodes: "jl2".to_owned(),
+            started_at: Some(started_at),
+            ended_at: Some(started_at + SignedDuration::from_secs(seconds)),
+            exit: None,
+            cpu_ms: None,
+            memory_bytes: None,
+        }
+    }
+
+    fn stamps(seconds: i64, how: &str) -> Stamps {
+        Stamps {
+            began: Began::read("1000250000000 7 jl2"),
+            limit_reached: false,
+            ended: Ended::read(&format!("{}250000000 {how} 4096 0m1.500s 0m0.250s", 1_000 + seconds)),
+        }
+    }
+
+    fn known<'a>(seen: Option<&'a TaskSeen>, stamps: &'a Stamps) -> Known<'a> {
+        let now = Timestamp::from_second(2_000).unwrap();
+        Known { seen, stamps, cancel: false, doomed: None, silent: false, now }
+    }
+
+    #[test]
+    fn stamps_are_exact_and_tell_a_code_from_a_signal() {
+        for (how, exit) in
+            [("code 0", Exit::Code(0)), ("code 143", Exit::Code(143)), ("signal 15", Exit::Signal(15))]
+        {
+            let measured = known(Some(&seen(End::Failed, 11)), &stamps(10, how)).measure(0);
+            assert_eq!((measured.end.exit, measured.end.wall_ms), (exit, 10_000));
+            assert_eq!((measured.cpu_ms, measured.memory_peak_bytes), (1_750, 4_096));
+            assert_eq!(measured.sources, UsageSources::all(UsageSource::JobStamps));
+        }
+    }
+
+    #[test]
+    fn who_claims_less_time_than_slurm_counted_pays_what_slurm_counted_unless_the_controller_was_silent() {
+        let (counted, stamps) = (seen(End::Completed, 60), stamps(10, "code 0"));
+        let measured = known(Some(&counted), &stamps).measure(0);
+        assert_eq!((measured.end.wall_ms, measured.sources.wall), (60_000, UsageSource::Scheduler));
+        let silent = Known { silent: true, ..known(Some(&counted), &stamps) }.measure(0);
+        assert_eq!((silent.end.wall_ms, silent.sources.wall), (10_000, UsageSource::JobStamps));
+    }
+
+    #[test]
+    fn every_bad_day_has_one_end_and_a_sentence() {
+        let (stamped, none) = (stamps(10, "code 0"), Stamps::default());
+        let begun = Stamps { ended: None, ..stamped.clone() };
+        let killed = Stamps { ended: stamps(10, "signal 9").ended, ..stamped.clone() };
+        let fault = |text: &str| Exit::SiteFault(text.to_owned());
+        let cases = [
+            (End::OutOfMemory, &killed, Exit::MemoryLimit),
+            (End::OutOfMemory, &stamped, Exit::Code(0)),
+            (End::TimeLimit, &begun, Exit::TimeLimit),
+            (End::NodeFailed, &begun, fault("the site's node jl2 failed while the job ran")),
+            (End::Preempted, &begun, fault("the site took the job's place for one of higher priority")),
+            (End::Cancelled, &begun, fault("the site cancelled the job")),
+            (End::Other("DEADLINE".to_owned()), &begun, fault("the site ended the job: DEADLINE")),
+            (End::Failed, &begun, Exit::Signal(9)),
+            (
+                End::Failed,
+                &none,
+                fault("the site could not start the job; if this goes on, its disk or quota may be full"),
+            ),
+        ];
+        for (end, stamps, exit) in cases {
+            assert_eq!(known(Some(&seen(end.clone(), 10)), stamps).measure(0).end.exit, exit, "{end:?}");
+        }
+        let ended = seen(End::Cancelled, 10);
+        let cancelled = Known { cancel: true, ..known(Some(&ended), &begun) };
+        assert_eq!(cancelled.measure(0).end.exit, Exit::Cancelled);
+        let late = seen(End::Completed, 10);
+        let first = Known { cancel: true, ..known(Some(&late), &stamped) };
+        assert_eq!(
+            first.measure(0).end.exit,
+            Exit::Code(0),
+            "a job that ends before its cancellation has ended"
+        );
+        let lost = known(None, &begun).measure(0).end.exit;
+        assert_eq!(lost, fault("the site's scheduler lost the job: it does not know it any more"));
+        assert_eq!(known(None, &stamped).measure(0).end.exit, Exit::Code(0));
+        let mut unwritable = seen(End::Failed, 0);
+        unwritable.exit = Some((0, 53));
+        assert_eq!(known(Some(&unwritable), &none).measure(0).end.exit, fault(FULL));
+    }
+
+    #[test]
+    fn what_never_began_used_nothing() {
+        let measured = known(Some(&seen(End::Cancelled, 10)), &Stamps::default()).measure(3);
+        assert_eq!((measured.end.index, measured.end.wall_ms), (3, 0));
+        assert_eq!(measured.sources, UsageSources::all(UsageSource::NotMeasured));
+    }
+}

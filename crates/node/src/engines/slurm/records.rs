@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the engine remembers of each run, durably, before and after it tells the cluster; and who was given which account.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::engines::{EngineError, EngineJob, Outcome, Owner, RunId};
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, phase TEXT NOT NULL, job TEXT NOT NULL, account TEXT NOT NULL,
+  slurm_account TEXT, qos TEXT, slurm_id INTEGER, submitted_at INTEGER, started_at INTEGER, cancel INTEGER NOT NULL DEFAULT 0,
+  outcome TEXT, wiped INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX IF NOT EXISTS runs_under_way ON runs (phase) WHERE phase != 'finished';
+CREATE TABLE IF NOT EXISTS cancelled (run TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS given_accounts (account TEXT PRIMARY KEY, member TEXT NOT NULL, researcher TEXT NOT NULL, UNIQUE (member, researcher)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outages (began_at INTEGER PRIMARY KEY, ended_at INTEGER NOT NULL) STRICT;
+PRAGMA user_version = 1;
+";
+/// How many silences of the controller are remembered.
+const OUTAGES_MAX: u32 = 100;
+
+/// How far a run has come, as the engine knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is to be submitted; whether it was is unknown until Slurm has been asked.
+    Intended,
+    /// Slurm has it under `slurm_id`.
+    Submitted,
+    /// Its outcome is written and never changes.
+    Finished,
+}
+
+impl Phase {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Intended => "intended",
+            Self::Submitted => "submitted",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// A run as it is remembered.
+#[derive(Debug, Clone)]
+pub(super) struct RunRecord {
+    pub(super) job: EngineJob,
+    pub(super) phase: Phase,
+    pub(super) account: SiteAccount,
+    /// Unique within the cluster together with the time: Slurm's numbers begin anew.
+    pub(super) slurm_id: Option<u64>,
+    pub(super) submitted_at: Option<Timestamp>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) cancel: bool,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) wiped: bool,
+}
+
+/// As whom a run runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SiteAccount {
+    /// The unix account.
+    pub(super) unix: String,
+    pub(super) slurm_account: Option<String>,
+    pub(super) qos: Option<String>,
+}
+
+/// The engine's own small database.
+#[derive(Debug)]
+pub(super) struct Records {
+    connection: Connection,
+}
+
+impl Records {
+    pub(super) fn open(path: &Path) -> Result<Self, EngineError> {
+        let opened = Connection::open(path).and_then(|connection| {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.busy_timeout(std::time::Duration::from_secs(10))?;
+            connection.execute_batch(SCHEMA)?;
+            Ok(connection)
+        });
+        let connection = opened.map_err(|error| unreadable(&error))?;
+        let version: i64 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(|error| unreadable(&error))?;
+        if version != 1 {
+            return Err(EngineError::Record {
+                path: path.to_owned(),
+                reason: format!("version {version}, and this program knows only 1"),
+            });
+        }
+        Ok(Self { connection })
+    }
+
+    pub(super) fn find(&self, run: RunId) -> Result<Option<RunRecord>, EngineError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs WHERE run = ?1");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut query| query.query_row([run.to_string()], raw).optional())
+            .map_err(|error| unreadable(&error))?
+            .map(read)
+            .transpose()
+    }
+
+    pub(super) fn under_way(&self) -> Result<Vec<RunRecord>, EngineError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs WHERE phase != 'finished' ORDER BY run");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut query| query.query_map([], raw)?.collect::<Result<Vec<_>, _>>())
+            .map_err(|error| unreadable(&error))?
+            .into_iter()
+            .map(read)
+            .collect()
+    }
+
+    /// Writes that the run is to be submitted, before Slurm hears of it. False when the run is known already.
+    pub(super) fn intend(&self, job: &EngineJob, account: &SiteAccount) -> Result<bool, EngineError> {
+        let text = serde_json::to_string(job).map_err(|error| damaged(&error))?;
+        self.write(
+            "INSERT OR IGNORE INTO runs (run, phase, job, account, slurm_account, qos) VALUES (?1, 'intended', ?2, ?3, ?4, ?5)",
+            params![job.id.to_string(), text, account.unix, account.slurm_account, account.qos],
+        )
+        .map(|rows| rows == 1)
+    }
+
+    pub(super) fn submitted(&self, run: RunId, slurm_id: u64, at: Timestamp) -> Result<(), EngineError> {
+        let id = i64::try_from(slurm_id).unwrap_or(i64::MAX);
+        self.write(
+            "UPDATE runs SET phase = 'submitted', slurm_id = ?2, submitted_at = COALESCE(submitted_at, ?3) WHERE run = ?1 AND phase != 'finished'",
+            params![run.to_string(), id, at.as_millisecond()],
+        )
+        .map(drop)
+    }
+
+    pub(super) fn started(&self, run: RunId, at: Timestamp) -> Result<(), EngineError> {
+        let sql = "UPDATE runs SET started_at = ?2 WHERE run = ?1 AND started_at IS NULL";
+        self.write(sql, params![run.to_string(), at.as_millisecond()]).map(drop)
+    }
+
+    /// The outcome of a run; the first that is written stays.
+    pub(super) fn finished(&self, run: RunId, outcome: &Outcome) -> Result<(), EngineError> {
+        let text = serde_json::to_string(outcome).map_err(|error| damaged(&error))?;
+        self.write(
+            "UPDATE runs SET phase = 'finished', outcome = ?2 WHERE run = ?1 AND phase != 'finished'",
+            params![run.to_string(), text],
+        )
+        .map(drop)
+    }
+
+    /// A run that is taken over although it never runs.
+    pub(super) fn never_ran(
+        &self,
+        job: &EngineJob,
+        account: &str,
+        outcome: &Outcome,
+    ) -> Result<(), EngineError> {
+        let encode = |error: serde_json::Error| damaged(&error);
+        let text = serde_json::to_string(job).map_err(encode)?;
+        let outcome = serde_json::to_string(outcome).map_err(encode)?;
+        self.write(
+            "INSERT OR IGNORE INTO runs (run, phase, job, account, outcome) VALUES (?1, 'finished', ?2, ?3, ?4)",
+            params![job.id.to_string(), text, account, outcome],
+        )
+        .map(drop)
+    }
+
+    /// Forgets the intention to submit a run that Slurm has refused for good.
+    pub(super) fn forget(&self, run: RunId) -> Result<(), EngineError> {
+        self.write("DELETE FROM runs WHERE run = ?1 AND phase = 'intended'", params![run.to_string()])
+            .map(drop)
+    }
+
+    /// The cluster has lost the run: it is as if it had never been submitted.
+    pub(super) fn intend_again(&self, run: RunId) -> Result<(), EngineError> {
+        let sql =
+            "UPDATE runs SET phase = 'intended', slurm_id = NULL WHERE run = ?1 AND phase = 'submitted'";
+        self.write(sql, params![run.to_string()]).map(drop)
+    }
+
+    pub(super) fn cancel(&self, run: RunId) -> Result<(), EngineError> {
+        self.write("INSERT OR IGNORE INTO cancelled (run) VALUES (?1)", params![run.to_string()])?;
+        self.write("UPDATE runs SET cancel = 1 WHERE run = ?1", params![run.to_string()]).map(drop)
+    }
+
+    pub(super) fn is_cancelled(&self, run: RunId) -> Result<bool, EngineError> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM cancelled WHERE run = ?1")
+            .and_then(|mut query| query.exists([run.to_string()]))
+            .map_err(|error| unreadable(&error))
+    }
+
+    pub(super) fn wiped(&self, run: RunId) -> Result<(), EngineError> {
+        self.write("UPDATE runs SET wiped = 1 WHERE run = ?1", params![run.to_string()]).map(drop)
+    }
+
+    /// The account that a researcher was given, or is given now: the first of `pool` that nobody has.
+    pub(super) fn give_account(&self, owner: &Owner, pool: &[String]) -> Result<Option<String>, EngineError> {
+        if let Some(account) = self.given_account(owner)? {
+            return Ok(Some(account));
+        }
+        for account in pool {
+            let given = self.write(
+                "INSERT OR IGNORE INTO given_accounts (account, member, researcher) VALUES (?1, ?2, ?3)",
+                params![account, owner.member.as_str(), owner.researcher.as_str()],
+            )?;
+            if given == 1 {
+                return Ok(Some(account.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn given_account(&self, owner: &Owner) -> Result<Option<String>, EngineError> {
+        self.connection
+            .prepare_cached("SELECT account FROM given_accounts WHERE member = ?1 AND researcher = ?2")
+            .and_then(|mut query| {
+                query
+                    .query_row([owner.member.as_str(), owner.researcher.as_str()], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(|error| unreadable(&error))
+    }
+
+    /// How many accounts of a pool nobody has been given.
+    pub(super) fn free_accounts(&self, pool: &[String]) -> Result<usize, EngineError> {
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT 1 FROM given_accounts WHERE account = ?1")
+            .map_err(|error| unreadable(&error))?;
+        let mut free = 0;
+        for account in pool {
+            free += usize::from(!query.exists([account]).map_err(|error| unreadable(&error))?);
+        }
+        Ok(free)
+    }
+
+    /// Notes that the controller was silent from one moment to another.
+    pub(super) fn outage(&self, began_at: Timestamp, ended_at: Timestamp) -> Result<(), EngineError> {
+        self.write(
+            "INSERT INTO outages (began_at, ended_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET ended_at = excluded.ended_at",
+            params![began_at.as_millisecond(), ended_at.as_millisecond()],
+        )?;
+        let sql = "DELETE FROM outages WHERE began_at NOT IN (SELECT began_at FROM outages ORDER BY began_at DESC LIMIT ?1)";
+        self.write(sql, params![OUTAGES_MAX]).map(drop)
+    }
+
+    /// Whether the controller was silent at some time between two moments.
+    pub(super) fn was_silent(&self, from: Timestamp, until: Timestamp) -> Result<bool, EngineError> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM outages WHERE began_at <= ?2 AND ended_at >= ?1")
+            .and_then(|mut query| query.exists([from.as_millisecond(), until.as_millisecond()]))
+            .map_err(|error| unreadable(&error))
+    }
+
+    fn write(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, EngineError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(|error| unreadable(&error))
+    }
+}
+
+const COLUMNS: &str =
+    "phase, job, account, slurm_account, qos, slurm_id, submitted_at, started_at, cancel, outcome, wiped";
+
+struct Raw {
+    phase: String,
+    job: String,
+    account: SiteAccount,
+    slurm_id: Option<i64>,
+    submitted_at: Option<i64>,
+    started_at: Option<i64>,
+    cancel: bool,
+    outcome: Option<String>,
+    wiped: bool,
+}
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        phase: row.get(0)?,
+        job: row.get(1)?,
+        account: SiteAccount { unix: row.get(2)?, slurm_account: row.get(3)?, qos: row.get(4)? },
+        slurm_id: row.get(5)?,
+        submitted_at: row.get(6)?,
+        started_at: row.get(7)?,
+        cancel: row.get(8)?,
+        outcome: row.get(9)?,
+        wiped: row.get(10)?,
+    })
+}
+
+fn read(raw: Raw) -> Result<RunRecord, EngineError> {
+    let known = [Phase::Intended, Phase::Submitted, Phase::Finished];
+    let phase = known.into_iter().find(|phase| phase.as_str() == raw.phase);
+    let time = |ms: i64| Timestamp::from_millisecond(ms).map_err(|error| damaged(&error));
+    let outcome = raw.outcome.as_deref().map(serde_json::from_str).transpose();
+    Ok(RunRecord {
+        job: serde_json::from_str(&raw.job).map_err(|error| damaged(&error))?,
+        phase: phase.ok_or_else(|| damaged(&format!("`{}` is no phase", raw.phase)))?,
+        account: raw.account,
+        slurm_id: raw.slurm_id.map(i64::unsigned_abs),
+        submitted_at: raw.submitted_at.map(time).transpose()?,
+        started_at: raw.started_at.map(time).transpose()?,
+        cancel: raw.cancel,
+        outcome: outcome.map_err(|error| damaged(&error))?,
+        wiped: raw.wiped,
+    })
+}
+
+fn unreadable(error: &rusqlite::Error) -> EngineError {
+    EngineError::Site { doing: "use the engine's records", said: error.to_string() }
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> EngineError {
+    EngineError::Site { doing: "read the engine's records", said: error.to_string() }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What runs on the cluster: the batch script around a job's command, and how it is handed to `sbatch`.
+//!
+//! POSIX sh with coreutils and util-linux alone, so that it runs on every node. A job's directory holds `work/`, `tmp/`,
+//! the streams `out.N` and `err.N`, and per task N: `once.N` (a directory: the task has begun, and never begins again),
+//! `began.N`, `limit.N` (its time was over) and `ended.N`.
+
+use std::fmt::Write;
+
+use sta_protocol::job::Shape;
+
+use super::{records::SiteAccount, settings::SlurmSettings, site_commands::quoted};
+use crate::engines::{EngineJob, RunId};
+
+/// What `--comment` begins with; the run follows.
+pub(super) const COMMENT: &str = "sta:";
+/// The exit code of a batch script that could not write its stamps.
+pub(super) const CANNOT_WRITE: i32 = 71;
+/// The exit code of a script that refuses the account it runs as.
+pub(super) const WRONG_ACCOUNT: i32 = 77;
+
+/// The directory of a run.
+pub(super) fn run_directory(settings: &SlurmSettings, account: &str, run: RunId) -> String {
+    format!("{}/{run}", settings.directory_of(account))
+}
+
+/// The shell script that hands a run to `sbatch`, run as the account: directories, inputs from the account's cache, submission.
+pub(super) fn submission(
+    settings: &SlurmSettings,
+    job: &EngineJob,
+    account: &SiteAccount,
+    runtime: &[String],
+) -> String {
+    let base = settings.directory_of(&account.unix);
+    let run = run_directory(settings, &account.unix, job.id);
+    let mut script = format!("set -e\numask 077\nmkdir -p {run}/work {run}/tmp\n");
+    for input in &job.inputs {
+        let name = quoted(&input.name);
+        if let Some((folder, _)) = input.name.rsplit_once('/') {
+            let _ = writeln!(script, "mkdir -p {run}/work/{}", quoted(folder));
+        }
+        let _ = writeln!(
+            script,
+            "[ -e {run}/work/{name} ] || {{ cp --reflink=auto -- {base}/cache/{} {run}/tmp/.input; chmod 500 {run}/tmp/.input; mv -- {run}/tmp/.input {run}/work/{name}; }}",
+            input.sha256
+        );
+    }
+    let arguments: Vec<String> =
+        sbatch(settings, job, account, &run).iter().map(|word| quoted(word)).collect();
+    // As a quoted word, so that nothing a researcher writes can end it before its end.
+    let batch = quoted(&batch(settings, job, &run, runtime));
+    let _ = writeln!(script, "printf %s {batch} | sbatch {}", arguments.join(" "));
+    script
+}
+
+/// The arguments of `sbatch`.
+fn sbatch(settings: &SlurmSettings, job: &EngineJob, account: &SiteAccount, run: &str) -> Vec<String> {
+    let Shape { nodes, tasks, count, parallel, gpu_type } = &job.shape;
+    let cpus = cpus_per_task(job);
+    // A minute more than the script's own limits, in whole minutes: Slurm's is the net below ours.
+    let minutes = (u64::from(job.time_limit_s) + u64::from(settings.grace_s)).div_ceil(60) + 1;
+    let index = if *count > 1 { "%a" } else { "0" };
+    let mut words = vec![
+        "--parsable".to_owned(),
+        format!("--comment={COMMENT}{}", job.id),
+        format!("--job-name=sta-{}", job.id),
+        format!("--chdir={run}/work"),
+        format!("--output={run}/out.{index}"),
+        format!("--error={run}/err.{index}"),
+        "--export=NIL".to_owned(),
+        "--no-requeue".to_owned(),
+        format!("--nodes={nodes}"),
+        format!("--ntasks={tasks}"),
+        format!("--cpus-per-task={cpus}"),
+        format!("--mem={}M", job.memory_bytes.div_ceil(1 << 20)),
+        format!("--time={minutes}"),
+    ];
+    if job.gpus > 0 {
+        let kind = gpu_type.as_ref().map_or_else(String::new, |kind| format!(":{kind}"));
+        words.push(format!("--gres=gpu{kind}:{}", job.gpus));
+    }
+    if *count > 1 {
+        words.push(format!("--array=0-{}%{parallel}", count - 1));
+    }
+    let given = [
+        ("account", &account.slurm_account),
+        ("qos", &account.qos),
+        ("partition", &settings.partition),
+        ("reservation", &settings.reservation),
+    ];
+    words.extend(given.iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+    words.extend(job.site_options.iter().map(|(name, value)| match value.as_str() {
+        "" => format!("--{name}"),
+        value => format!("--{name}={value}"),
+    }));
+    words
+}
+
+/// The batch script.
+fn batch(settings: &SlurmSettings, job: &EngineJob, run: &str, runtime: &[String]) -> String {
+    let command: Vec<String> = runtime.iter().chain(&job.command).map(|word| quoted(word)).collect();
+    let full = "echo 'sta: the directory of the job cannot be written: is the disk or the quota full?' >&2";
+    format!(
+        r#"#!/bin/sh
+# A job of sta: {id}. It begins once, however often this script is started.
+umask 077
+run={run}
+index=${{SLURM_ARRAY_TASK_ID:-0}}
+if ! mkdir "$run/once.$index" 2>/dev/null; then
+  [ -d "$run/once.$index" ] && exit 0
+  {full}
+  exit {CANNOT_WRITE}
+fi
+stamp() {{ printf '%s\n' "$2" >"$run/.$1.$index" && mv "$run/.$1.$index" "$run/$1.$index"; }}
+cd "$run/work" && stamp began "$(date +%s%N) $SLURM_JOB_ID $(hostname)" || {{
+  {full}
+  exit {CANNOT_WRITE}
+}}
+# Slurm asks every process of the job to end; this one stays to write down how the command did.
+trap : TERM INT HUP USR1 USR2
+exec 3>&2
+setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" {starter} {command} </dev/null 2>"$run/.said.$index" &
+waiter=$!
+exec 3>&-
+(
+  trap - TERM
+  sleep {limit}
+  echo over >"$run/limit.$index"
+  group=$(cat "$run/.pid.$index")
+  kill -TERM "-$group"
+  sleep {grace}
+  kill -KILL "-$group"
+) >/dev/null 2>&1 &
+timer=$!
+while :; do
+  wait "$waiter"
+  status=$?
+  kill -0 "$waiter" 2>/dev/null || break
+done
+how=code
+if [ -s "$run/.said.$index" ]; then
+  how=signal
+  status=$((status & 127))
+elif [ "$status" -gt 128 ] && kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; then
+  # setsid was ended itself and cannot say how the command ends: only that it does is waited for.
+  how=unknown
+  while kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; do sleep 0.1; done
+fi
+kill "$timer" 2>/dev/null
+peak=0
+while IFS=: read -r _ _ group; do
+  for file in "/sys/fs/cgroup/memory${{group%/step_*}}/memory.max_usage_in_bytes" "/sys/fs/cgroup${{group%/step_*}}/memory.peak"; do
+    [ -r "$file" ] && peak=$(cat "$file") && break 2
+  done
+done </proc/self/cgroup
+times >"$run/.times.$index"
+stamp ended "$(date +%s%N) $how $status $peak $(tail -n 1 "$run/.times.$index")"
+[ "$how" = signal ] && trap - TERM INT HUP USR1 USR2 && kill "-$status" $$
+exit "$status"
+"#,
+        id = job.id,
+        limit = job.time_limit_s,
+        grace = settings.grace_s,
+        starter = starter(settings, job, run),
+        command = command.join(" "),
+    )
+}
+
+/// The words before the command that give it its environment and nothing else; with several processes, each its own.
+fn starter(settings: &SlurmSettings, job: &EngineJob, run: &str) -> String {
+    let mut own = vec![
+        ("HOME", format!("{run}/work")),
+        ("PATH", settings.search_path.clone()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("TMPDIR", format!("{run}/tmp")),
+        ("STA_JOB_ID", job.id.to_string()),
+    ];
+    own.extend(job.environment.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    let mut words: Vec<String> = own.iter().map(|(name, value)| quoted(&format!("{name}={value}"))).collect();
+    if job.shape.count > 1 {
+        words.push("STA_TASK_INDEX=\"$SLURM_ARRAY_TASK_ID\"".to_owned());
+        words.push(format!("STA_TASK_COUNT={}", job.shape.count));
+    }
+    let mut before = String::new();
+    if job.shape.tasks > 1 {
+        words.push("STA_TASK_RANK=\"$SLURM_PROCID\"".to_owned());
+        // What was given to sbatch for this script alone would keep the accelerators' variables from the processes.
+        before = format!(
+            "env -u SLURM_EXPORT_ENV -u SLURM_GET_USER_ENV srun --ntasks={} --nodes={} --cpus-per-task={} --kill-on-bad-exit=0 ",
+            job.shape.tasks,
+            job.shape.nodes,
+            cpus_per_task(job),
+        );
+    }
+    let pick = format!(
+        r#"for name in $(env | sed -n 's/^\(SLURM_[A-Za-z0-9_]*\|CUDA_VISIBLE_DEVICES\|ROCR_VISIBLE_DEVICES\|ZE_AFFINITY_MASK\|GPU_DEVICE_ORDINAL\)=.*/\1/p'); do
+  case $name in SLURM_EXPORT_ENV | SLURM_GET_USER_ENV) continue ;; esac
+  eval "value=\$$name"
+  set -- "$name=$value" "$@"
+done
+exec env -i {} "$@""#,
+        words.join(" ")
+    );
+    format!("{before}sh -c {} sta", quoted(&pick))
+}
+
+/// The cores of one process: a node's share of them.
+fn cpus_per_task(job: &EngineJob) -> u32 {
+    let per_node = job.shape.tasks.div_ceil(job.shape.nodes);
+    (job.cpu_cores / per_node).max(1)
+}
+
+/// Makes the account's directories, once it is sure that the prefix leads to that account and not to root.
+pub(super) fn preparation(settings: &SlurmSettings, account: &str) -> String {
+    let base = settings.directory_of(account);
+    format!(
+        r#"if [ "$(id -un)" != {account} ] || [ "$(id -u)" -eq 0 ]; then
+  echo "the prefix leads to $(id -un) and not to {account}: correct [sites.slurm] prefix" >&2
+  exit {WRONG_ACCOUNT}
+fi
+umask 077
+mkdir -p {base}/cache && chmod 700 {base} {base}/cache
+"#
+    )
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Handing a run to Slurm once and only once: the intention first, then the inputs, then `sbatch`, then its number; and after
+//! an unknown outcome a look for the run before anything is submitted again.
+
+use std::{fs::File, os::unix::fs::OpenOptionsExt};
+
+use jiff::Timestamp;
+
+use super::{
+    Inner, Live,
+    queue::{self, End, Refused, State},
+    records::{Phase, RunRecord, SiteAccount},
+    script::{self, COMMENT},
+    site_commands::failed,
+};
+use crate::engines::{EngineError, EngineJob, Exit, Objection, Outcome, RunId, TaskEnd, Usage};
+
+/// How many locks the submissions of all runs share.
+const LOCKS: u8 = 64;
+
+impl Inner {
+    pub(super) async fn submit(&self, job: &EngineJob) -> Result<(), EngineError> {
+        let invalid = |reason: String| EngineError::Invalid { id: job.id, reason };
+        job.validate(&self.capacity)?;
+        let runtime =
+            self.settings.runtime(&job.image).map_err(|objection| invalid(objection.to_string()))?;
+        // One at a time for each run, also where an older engine over the same records is still at it.
+        let _turn = self.take_turn(job.id).await?;
+        let known = self.records(super::records::Records::find, job.id).await?;
+        let account = match &known {
+            Some(record) if record.phase != Phase::Intended => return Ok(()),
+            Some(record) => record.account.clone(),
+            None => self.account_of(job).await?.map_err(|objection| invalid(objection.to_string()))?,
+        };
+        if self.records(super::records::Records::is_cancelled, job.id).await? {
+            return self.end_cancelled(job, &account, known.as_ref()).await;
+        }
+        let (intended, whose) = (job.clone(), account.clone());
+        self.records(move |records, _| records.intend(&intended, &whose), job.id).await?;
+        self.remember(Live::intended(job, &account));
+        // From here on a crash leaves the intention, and whoever comes next looks for the run at the site.
+        if known.is_some() && self.adopt(job, &account).await? {
+            return Ok(());
+        }
+        self.prepare(&account.unix).await?;
+        self.bring_in(job, &account.unix).await?;
+        self.hand_over(job, &account, &runtime).await
+    }
+
+    /// The lock of a run's submissions; given back when dropped.
+    async fn take_turn(&self, run: RunId) -> Result<File, EngineError> {
+        let path = self.root.join(format!("submit.{}", run.job.as_bytes()[15] % LOCKS));
+        let locked = tokio::task::spawn_blocking(move || {
+            let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+            let locked = file.and_then(|file| file.lock().map(|()| file));
+            locked.map_err(|source| EngineError::Io { doing: "lock", path, source })
+        });
+        locked
+            .await
+            .unwrap_or_else(|error| Err(EngineError::Site { doing: "lock a run", said: error.to_string() }))
+    }
+
+    /// As whom the job runs: the researcher's row, or an account given for good.
+    pub(super) async fn account_of(
+        &self,
+        job: &EngineJob,
+    ) -> Result<Result<SiteAccount, Objection>, EngineError> {
+        if let Some(row) = self.settings.row(&job.owner) {
+            return Ok(Ok(SiteAccount {
+                unix: row.account.clone(),
+                slurm_account: row.slurm_account.clone(),
+                qos: row.qos.clone(),
+            }));
+        }
+        let given = match self.settings.pool(&job.owner.member) {
+            Some(pool) => {
+                let (owner, accounts) = (job.owner.clone(), pool.accounts.clone());
+                let given =
+                    self.records(move |records, _| records.give_account(&owner, &accounts), job.id).await?;
+                given.map(|unix| SiteAccount {
+                    unix,
+                    slurm_account: pool.slurm_account.clone(),
+                    qos: pool.qos.clone(),
+                })
+            }
+            None => None,
+        };
+        Ok(given.ok_or_else(|| no_account(job)))
+    }
+
+    /// A run that was cancelled before Slurm had it, or while nobody knew whether it had.
+    async fn end_cancelled(
+        &self,
+        job: &EngineJob,
+        account: &SiteAccount,
+        known: Option<&RunRecord>,
+    ) -> Result<(), EngineError> {
+        if known.is_some() && self.adopt(job, account).await? {
+            // Slurm has it: the poller asks for its end.
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        let outcome = Outcome {
+            exit: Exit::Cancelled,
+            started_at: now,
+            ended_at: now,
+            usage: Usage::default(),
+            tasks: never_begun(job.shape.count, now),
+            limits_enforced: Vec::new(),
+            outputs: Vec::new(),
+            outputs_missing: job.outputs.clone(),
+        };
+        let (job_text, unix, id) = (job.clone(), account.unix.clone(), job.id);
+        self.records(
+            move |records, _| {
+                records.finished(id, &outcome)?;
+                records.never_ran(&job_text, &unix, &outcome)
+            },
+            id,
+        )
+        .await?;
+        self.forget(id);
+        self.moved(id);
+        Ok(())
+    }
+
+    /// Looks for a run whose submission has no known outcome. True when Slurm has it, and it is recorded now.
+    async fn adopt(&self, job: &EngineJob, account: &SiteAccount) -> Result<bool, EngineError> {
+        let Some(slurm_id) = self.look_for(job.id, &account.unix).await? else { return Ok(false) };
+        self.record_submission(job, account, slurm_id).await?;
+        Ok(true)
+    }
+
+    /// Slurm's number for a run, by the run's own name: first in the queue, then in accounting.
+    async fn look_for(&self, run: RunId, account: &str) -> Result<Option<u64>, EngineError> {
+        const DOING: &str = "look for a job";
+        let script = format!(
+            "SLURM_TIME_FORMAT=%s squeue -h -t all -u {account} -n sta-{run} -o '{}'\n",
+            queue::SQUEUE_FORMAT
+        );
+        let said = self.commands.answer(&self.settings.observer, DOING, &script).await?;
+        let comment = format!("{COMMENT}{run}");
+        // A submission that was refused leaves a failed row with our comment that never was a job.
+        let is_job = |row: &queue::QueueRow| {
+            row.comment == comment
+                && !(row.state == State::Ended(End::Failed) && row.reason == "BadConstraints")
+        };
+        let found = queue::squeue(&said.text()).into_iter().find(is_job).map(|row| row.slurm_id);
+        if found.is_some() || !self.settings.accounting {
+            return Ok(found);
+        }
+        let script = format!(
+            "SLURM_TIME_FORMAT=%s sacct -n -P -u {account} -S 1970-01-01 --name sta-{run} -o '{}'\n",
+            queue::SACCT_FORMAT
+        );
+        let said = self.commands.answer(&self.settings.observer, DOING, &script).await?;
+        let ran = |account: &queue::Account| {
+            account.name == format!("sta-{run}")
+                && !(account.state == State::Ended(End::Failed) && account.started_at.is_none())
+        };
+        Ok(queue::sacct(&said.text()).into_iter().find(|(_, account)| ran(account)).map(|((id, _), _)| id))
+    }
+
+    async fn hand_over(
+        &self,
+        job: &EngineJob,
+        account: &SiteAccount,
+        runtime: &[String],
+    ) -> Result<(), EngineError> {
+        const DOING: &str = "submit a job";
+        let script = script::submission(&self.settings, job, account, runtime);
+        let said = self.commands.script(&account.unix, DOING, &script).await?;
+        // `--parsable` prints the number, and with several clusters its cluster after a semicolon; warnings go elsewhere.
+        let text = said.text();
+        let number = text.lines().last().and_then(|line| line.split(';').next()?.trim().parse::<u64>().ok());
+        match (said.code, number) {
+            (Some(0), Some(slurm_id)) => self.record_submission(job, account, slurm_id).await,
+            (Some(0), None) => Err(failed(DOING, &said)),
+            (_, _) => match queue::refused(&said.err) {
+                Refused::Never(reason) => {
+                    let id = job.id;
+                    self.records(super::records::Records::forget, id).await?;
+                    self.forget(id);
+                    Err(EngineError::Invalid { id, reason })
+                }
+                Refused::NotNow(reason) => Err(EngineError::Site { doing: DOING, said: reason }),
+                Refused::Unknown(_) => Err(failed(DOING, &said)),
+            },
+        }
+    }
+
+    async fn record_submission(
+        &self,
+        job: &EngineJob,
+        account: &SiteAccount,
+        slurm_id: u64,
+    ) -> Result<(), EngineError> {
+        let now = Timestamp::now();
+        self.records(move |records, id| records.submitted(id, slurm_id, now), job.id).await?;
+        let mut live = Live::intended(job, account);
+        live.slurm_id = Some(slurm_id);
+        live.submitted_at = now;
+        self.remember(live);
+        self.poller.notify_one();
+        Ok(())
+    }
+}
+
+/// The tasks of a job array that never began; a plain job lists none.
+fn never_begun(count: u32, now: Timestamp) -> Vec<TaskEnd> {
+    let task = |index| TaskEnd { index, exit: Exit::Cancelled, started_at: now, ended_at: now, wall_ms: 0 };
+    if count > 1 { (0..count).map(task).collect() } else { Vec::new() }
+}
+
+/// What a researcher is told who has no account.
+pub(super) fn no_account(job: &EngineJob) -> Objection {
+    Objection::NoAccount {
+        member: job.owner.member.clone(),
+        project: job.owner.project.clone(),
+        researcher: job.owner.researcher.clone(),
+    }
+}
