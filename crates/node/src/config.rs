@@ -38,11 +38,17 @@ pub struct RawSite {
     /// How many admitted jobs may wait; 1000 when not given.
     #[serde(default = "queue_max")]
     pub queue_max: u32,
+    /// How many jobs a site that orders its jobs itself is given at once, running or not; 5000 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over_max: Option<u32>,
 }
 
 fn queue_max() -> u32 {
     1000
 }
+
+/// How many jobs a site that orders its jobs itself is given when nothing else is said.
+const HANDED_OVER_MAX: u32 = 5000;
 
 /// What the node works with.
 #[derive(Debug, Clone)]
@@ -66,6 +72,8 @@ pub struct SiteConfig {
     pub id: SiteId,
     /// How many admitted jobs may wait.
     pub queue_max: u32,
+    /// How many jobs a site that orders its jobs itself is given at once, running or not.
+    pub handed_over_max: u32,
 }
 
 /// Why the configuration does not load.
@@ -128,7 +136,11 @@ impl Config {
             sites: raw
                 .sites
                 .into_iter()
-                .map(|site| SiteConfig { id: site.id, queue_max: site.queue_max })
+                .map(|site| SiteConfig {
+                    id: site.id,
+                    queue_max: site.queue_max,
+                    handed_over_max: site.handed_over_max.unwrap_or(HANDED_OVER_MAX),
+                })
                 .collect(),
         })
     }

@@ -228,11 +228,13 @@ impl Node {
     }
 }
 
-/// Every lane of a node's outbox: each member (itself too, for its own jobs), staging and engine of each site.
+/// Every lane of a node's outbox: its own as home, each member (itself too, for its own jobs), staging and engine of each site.
 fn lanes<'a>(treaty: &'a VerifiedTreaty, config: &'a Config) -> impl Iterator<Item = Lane> + 'a {
     let peers = treaty.members.iter().map(|member| Lane::Peer(member.id.clone()));
     let sites = config.sites.iter();
-    peers.chain(sites.flat_map(|site| [Lane::Staging(site.id.clone()), Lane::Engine(site.id.clone())]))
+    std::iter::once(Lane::Home)
+        .chain(peers)
+        .chain(sites.flat_map(|site| [Lane::Staging(site.id.clone()), Lane::Engine(site.id.clone())]))
 }
 
 /// The node's keys and sites must be the treaty's.

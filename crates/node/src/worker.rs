@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What runs beside the requests: one worker a lane of the outbox, one a site. Each waits, does, records, and waits again.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use sta_protocol::ids::SiteId;
+use tokio::time::Instant;
 
 use crate::{
+    engines::RunId,
     node::Node,
     peers::outbound::CallError,
-    steps::{self, StepError, run},
+    steps::{self, StepError, watch},
     store::outbox::{self, Lane, Waiting},
 };
 
@@ -25,6 +27,10 @@ const SILENCE_MS_MAX: u64 = 5000;
 const LANE_IDLE: Duration = Duration::from_secs(1);
 /// How often a site with jobs under way is looked at, and one without.
 const SITE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
+/// How often all jobs of a site with a queue of its own are looked at, in case its engine did not name one.
+const LOOK_AT_ALL: Duration = Duration::from_secs(60);
+/// The most jobs that are kept by name to be looked at; beyond, all are.
+const NAMED_MAX: usize = 10_000;
 
 /// Carries out the effects of one lane until the node stops.
 pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
@@ -111,22 +117,132 @@ fn describe(error: &StepError) -> String {
 /// Starts jobs of a site when there is room, and follows those under way, until the node stops.
 pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
     let waker = node.waker(&format!("site/{site}"));
+    let Some(engine) = node.engines.get(&site).cloned() else { return };
+    let mut looks = Looks::new(engine.has_queue());
+    // Kept over the rounds: what the engine has named is not lost when something else ends the wait.
+    let mut moved = engine.moved();
     while !node.is_stopping() {
-        if let Err(error) = run::dispatch(&node, &site).await {
+        if let Err(error) = watch::dispatch(&node, &site).await {
             tracing::error!(%site, error = %describe(&error), "waiting jobs cannot be started");
         }
-        let pause = match run::observe(&node, &site).await {
-            Ok(0) => SITE_PAUSE.1,
-            Ok(_) => SITE_PAUSE.0,
-            Err(error) => {
-                tracing::warn!(%site, error = %describe(&error), "a job cannot be observed");
-                SITE_PAUSE.1
-            }
+        let looked = match looks.next(Instant::now()) {
+            Look::All => watch::look_at_all(&node, &site).await,
+            Look::At(runs) => watch::look_at(&node, &site, &runs).await,
+            Look::Nowhere => Ok(watch::Looked::default()),
         };
+        let trouble = looks.looked(looked, Instant::now());
+        if let Some(error) = trouble {
+            tracing::warn!(%site, error = %describe(&error), "a job cannot be observed");
+        }
         tokio::select! {
             biased;
-            () = waker.notified() => {}
-            _running = node.pause(pause) => {}
+            () = waker.notified() => looks.woken(),
+            named = &mut moved => {
+                looks.named(named);
+                moved = engine.moved();
+            }
+            _running = node.pause(looks.pause(Instant::now())) => {}
         }
+    }
+}
+
+/// Where to look next.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    All,
+    At(Vec<RunId>),
+    Nowhere,
+}
+
+/// What of a site is to be looked at, and when. An engine with a queue of its own may have thousands of jobs: it names those
+/// that moved, and all of them are looked at only once in a while.
+#[derive(Debug)]
+struct Looks {
+    has_queue: bool,
+    /// When all are looked at.
+    all_at: Instant,
+    /// Those that the engine named.
+    named: BTreeSet<RunId>,
+    /// Those whose last look failed.
+    again: BTreeSet<RunId>,
+    /// When these are looked at again.
+    again_at: Instant,
+    /// How many looks in a row had one that failed.
+    failures: u32,
+}
+
+impl Looks {
+    /// What the engine did before this node ran is seen at once.
+    fn new(has_queue: bool) -> Self {
+        let now = Instant::now();
+        let (named, again) = (BTreeSet::new(), BTreeSet::new());
+        Self { has_queue, all_at: now, named, again, again_at: now, failures: 0 }
+    }
+
+    /// Takes what is due.
+    fn next(&mut self, now: Instant) -> Look {
+        if self.all_at <= now {
+            self.named.clear();
+            self.again.clear();
+            return Look::All;
+        }
+        let mut runs = std::mem::take(&mut self.named);
+        if self.again_at <= now {
+            runs.append(&mut self.again);
+        }
+        if runs.is_empty() { Look::Nowhere } else { Look::At(runs.into_iter().collect()) }
+    }
+
+    /// Takes in what a look found, and gives back what went wrong.
+    fn looked(&mut self, looked: Result<watch::Looked, StepError>, now: Instant) -> Option<StepError> {
+        let (under_way, failed, trouble) = match looked {
+            Ok(looked) => (looked.under_way, looked.failed, looked.trouble),
+            Err(error) => {
+                // Nobody knows what was to be looked at.
+                self.all_at = now + SITE_PAUSE.1;
+                return Some(error);
+            }
+        };
+        if self.all_at <= now {
+            let busy = under_way > 0 && trouble.is_none();
+            self.all_at = now
+                + match (self.has_queue, busy) {
+                    (true, _) => LOOK_AT_ALL,
+                    (false, true) => SITE_PAUSE.0,
+                    (false, false) => SITE_PAUSE.1,
+                };
+        }
+        if self.again.is_empty() {
+            self.failures = if trouble.is_some() { self.failures.saturating_add(1) } else { 0 };
+            let wait_ms = RETRY_MS.0.saturating_mul(1 << self.failures.min(10)).min(SILENCE_MS_MAX);
+            self.again_at = now + Duration::from_millis(wait_ms);
+        }
+        self.again.extend(failed);
+        if self.again.len() > NAMED_MAX {
+            self.again.clear();
+            self.all_at = self.again_at;
+        }
+        trouble
+    }
+
+    /// Something was staged, started or stopped here.
+    fn woken(&mut self) {
+        if !self.has_queue {
+            self.all_at = Instant::now();
+        }
+    }
+
+    /// The engine says that these have moved, or that any may have.
+    fn named(&mut self, runs: Option<Vec<RunId>>) {
+        match runs {
+            Some(runs) if self.named.len() + runs.len() <= NAMED_MAX => self.named.extend(runs),
+            Some(_) | None => self.all_at = Instant::now(),
+        }
+    }
+
+    /// Until when nothing is due. Even then somebody looks whether a job's next attempt may start.
+    fn pause(&self, now: Instant) -> Duration {
+        let at = if self.again.is_empty() { self.all_at } else { self.all_at.min(self.again_at) };
+        at.saturating_duration_since(now).min(SITE_PAUSE.1)
     }
 }

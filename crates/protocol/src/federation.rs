@@ -103,6 +103,9 @@ pub struct Progress {
     pub job: JobId,
     /// The member that runs it.
     pub host: MemberId,
+    /// Which attempt began, from 1 on.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub attempt: u32,
     /// When it began to run.
     pub started_at: Timestamp,
 }

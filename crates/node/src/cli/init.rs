@@ -133,7 +133,12 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
     let loopback = authority.parse().ok().filter(|address: &std::net::SocketAddr| address.ip().is_loopback());
     let listen =
         args.listen.or(loopback).map_or_else(|| LISTEN_DEFAULT.to_owned(), |address| address.to_string());
-    let site = |id: &SiteId| RawSite { id: id.clone(), engine: "local".to_owned(), queue_max: QUEUE_MAX };
+    let site = |id: &SiteId| RawSite {
+        id: id.clone(),
+        engine: "local".to_owned(),
+        queue_max: QUEUE_MAX,
+        handed_over_max: None,
+    };
     let config = RawConfig {
         member: args.member.clone(),
         listen,

@@ -15,8 +15,8 @@ mod places;
 mod registry;
 
 pub use jobs::{
-    HostedDocument, HostedOutputDocument, JobDocument, JobList, OutputDocument, ReceiptDocument,
-    ReleaseRequest,
+    AttemptDocument, HostedDocument, HostedOutputDocument, JobDocument, JobList, OutputDocument,
+    ReceiptDocument, ReleaseRequest,
 };
 pub use mirrors::{
     DatasetFileDocument, ExitDocument, InputFileDocument, JobSpecDocument, ObjectiveDocument,

@@ -32,6 +32,7 @@ use crate::{
         dossier::Dossier,
         release, settle,
         submit::{self, SubmitRequest},
+        watch,
     },
     store::{hosted, jobs, registry::Role},
 };
@@ -252,7 +253,8 @@ pub(super) async fn show_hosted_job(
 ) -> Result<Json<HostedDocument>, Fault> {
     let hosted = node.store.read(|connection| hosted::find(connection, job))?;
     let hosted = hosted.ok_or_else(|| Fault::not_found("job", job))?;
-    Ok(Json(HostedDocument::new(&node, &hosted, language)?))
+    let reason = watch::reason(&node, &hosted).await;
+    Ok(Json(HostedDocument::new(&node, &hosted, reason, language)?))
 }
 
 /// Releases an output that is held here, with the class it has from now on.

@@ -352,6 +352,7 @@ fn keep(
         resources: admitted.demand(),
         cancel_asked: false,
         admitted_at: now,
+        not_before: None,
         started_at: None,
         receipt: None,
     };

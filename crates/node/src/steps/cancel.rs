@@ -32,6 +32,12 @@ pub async fn cancel(node: &Node, job: JobId) -> Result<HomeJob, StepError> {
             return Ok(Some(job));
         }
         job.cancel_asked = true;
+        let waited = job.state == HomeState::Waiting;
+        if waited {
+            // Nobody has heard of it yet: it ends here.
+            (job.state, job.ended_at) = (HomeState::Cancelled, Some(now));
+            outbox::forget(tx, job.id, Effect::Decide)?;
+        }
         jobs::update(tx, &job)?;
         // An offer that still waits is not sent any more; one on its way is met by the withdrawal.
         outbox::forget(tx, job.id, Effect::Offer)?;
@@ -41,6 +47,10 @@ pub async fn cancel(node: &Node, job: JobId) -> Result<HomeJob, StepError> {
             outbox::put(tx, &Lane::Peer(host.clone()), Effect::Withdraw, job.id, &key, now_ms)?;
         }
         let payload = serde_json::json!({"state": job.state.as_str(), "offer": job.offer_id});
+        if waited {
+            let payload = serde_json::json!({"state": job.state.as_str(), "offer": job.offer_id});
+            tx.audit(PendingEntry { kind: "job.ended", subject: job.id.to_string(), payload, at: now });
+        }
         tx.audit(PendingEntry { kind: "job.cancel-asked", subject: job.id.to_string(), payload, at: now });
         Ok(Some(job))
     });

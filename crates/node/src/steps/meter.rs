@@ -22,7 +22,7 @@ use sta_protocol::{
 
 use super::{StepError, registry::verify_record, run, stage};
 use crate::{
-    engines::{Exit, Outcome, TaskEnd},
+    engines::{Exit, Outcome, RunId, TaskEnd},
     node::Node,
     store::{
         audit::PendingEntry,
@@ -55,7 +55,13 @@ pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<()
     record(node, job, receipt, signed).await
 }
 
-fn receipt(node: &Node, job: &HostedJob, offer: &Offer, outcome: Outcome) -> Result<Receipt, StepError> {
+/// The account of the attempt under way, with the decision about each output.
+pub(super) fn receipt(
+    node: &Node,
+    job: &HostedJob,
+    offer: &Offer,
+    outcome: Outcome,
+) -> Result<Receipt, StepError> {
     let missing =
         || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", job.site.to_string())]);
     let (site, _) = node.own_site(&job.site).ok_or_else(missing)?;
@@ -173,8 +179,8 @@ async fn record(
         (job.job, Lane::Peer(job.home.clone()), Lane::Engine(job.site.clone()));
     let woken = [home_lane.clone(), engine_lane.clone()];
     let write = node.store.write(move |tx| {
-        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(|job| job.state != HostState::Finished)
-        else {
+        let unfinished = |job: &HostedJob| job.state != HostState::Finished && job.attempt == receipt.attempt;
+        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(unfinished) else {
             return Ok(());
         };
         for output in &receipt.outputs {
@@ -192,7 +198,11 @@ async fn record(
         }
         outbox::put(tx, &home_lane, Effect::Receipt, id, &key, now_ms)?;
         // Working files go only after their outputs and the receipt are durable.
-        if began { outbox::put(tx, &engine_lane, Effect::Wipe, id, &key, now_ms) } else { Ok(()) }
+        if began {
+            outbox::put(tx, &engine_lane, Effect::Wipe, id, &job.run().to_string(), now_ms)
+        } else {
+            Ok(())
+        }
     });
     write.await?;
     woken.iter().for_each(|lane| node.wake(lane));
@@ -208,13 +218,14 @@ fn entry(receipt: &Receipt, signed: &Signed<Receipt>, at: Timestamp) -> PendingE
     }
 }
 
-/// Removes the working directory of a finished job.
+/// Removes the working directory of an attempt that has ended, which is the effect's key.
 ///
 /// # Errors
 /// The engine could not: tried again.
 pub async fn wipe(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     if let Some(job) = node.store.read(|connection| hosted::find(connection, waiting.job))? {
-        match run::engine(node, &job.site)?.wipe(job.run()).await {
+        let key = waiting.key.parse::<RunId>().ok().filter(|run| run.job == job.job);
+        match run::engine(node, &job.site)?.wipe(key.unwrap_or_else(|| job.run())).await {
             // A job that the engine never took over left nothing.
             Ok(()) | Err(crate::engines::EngineError::Unknown { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -2,8 +2,9 @@
 //! A job's way through this node, one file a step. This page is the table of contents.
 //!
 //! ```text
-//! home   submit ─ identity ─ place ─► offer ─► settle ─► fetch          cancel
-//! host                          admit ─► stage ─► run ─► meter          release, deliver
+//! home   submit ─ (wait) ─ identity ─ place ─► offer ─► settle ─► fetch              cancel
+//! host                                   admit ─► stage ─► watch, run ─► meter       release, deliver
+//!                                                              └ retry ┘
 //! ```
 //!
 //! Every step has three beats: read the facts, decide (pure, in `sta_decide`), record. State, audit entry and outgoing
@@ -37,11 +38,14 @@ pub mod offer;
 pub mod place;
 pub mod registry;
 pub mod release;
+pub mod retry;
 pub mod run;
 pub mod settle;
 pub mod stage;
 pub mod submit;
 pub mod transfer;
+pub mod wait;
+pub mod watch;
 
 /// Why a step could not be made. A lawful no of a decision is a [`sta_decide::verdict::Verdict`]; here it comes only
 /// from the doors, where somebody asked for something they may not have.
@@ -97,6 +101,7 @@ impl From<Refusals> for StepError {
 /// It did not happen, or nobody knows whether it did: it stays in the outbox and is tried again.
 pub async fn carry_out(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     match waiting.effect {
+        Effect::Decide => wait::decide(node, waiting).await,
         Effect::Offer => offer::send(node, waiting).await,
         Effect::Withdraw => cancel::withdraw(node, waiting).await,
         Effect::Fetch => fetch::fetch_outputs(node, waiting).await,

@@ -1,89 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Run: the host hands a job to the site's engine when there is room, and follows it. Nothing runs without an admission.
+//! Run: the host hands a job to the site's engine and tells home that it runs. Nothing runs without an admission.
 
 use jiff::Timestamp;
 use sta_protocol::{
+    digest::Sha256Digest,
     federation::{Admission, Offer, Progress, VERSION},
     ids::{MemberId, SiteId},
     jws::{Signed, Verified},
     refusal::RefusalCode,
-    treaty::Resources,
 };
 
 use super::{StepError, meter, stage};
 use crate::{
-    engines::{Engine, EngineError, EngineJob, Exit, Observation, Outcome, Owner, RunId, StagedInput, Usage},
+    engines::{Engine, EngineError, EngineJob, Exit, Outcome, Owner, RunId, StagedInput, Usage},
     node::Node,
     store::{
         StoreError, Tx,
         audit::PendingEntry,
         hosted::{self, HostState, HostedJob},
-        jobs::{self, HomeState},
+        jobs::{self, HomeJob, HomeState},
         outbox::{self, Effect, Lane, Waiting},
     },
 };
-
-/// How many jobs of a site one look follows.
-const LOOK_MAX: u32 = 1000;
-/// How many jobs of a site are started at once; the next look starts the next.
-const START_MAX: u32 = 32;
-
-/// Starts waiting jobs, in the order they were admitted, while the site has room. Strictly in order: a small job never
-/// passes a large one, so that the large one's turn comes.
-///
-/// # Errors
-/// The store failed.
-pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
-    let Some((terms, _)) = node.own_site(site) else { return Ok(()) };
-    let (held, ready) = node.store.read(|connection| {
-        let held = hosted::site_use(connection, site, node.member())?;
-        Ok((held, hosted::list(connection, site, HostState::Ready, START_MAX)?))
-    })?;
-    let used = add(held.running_home, held.running_guests);
-    let first = ready.iter().find(|job| !job.cancel_asked);
-    // Without room for the first nothing starts, and the writer is left alone.
-    if !first.is_some_and(|job| fits(add(used, job.resources), terms.resources)) {
-        return Ok(());
-    }
-    let (whole, owner, site, lane) =
-        (terms.resources, node.member().clone(), site.clone(), Lane::Engine(site.clone()));
-    let (put_lane, now_ms) = (lane.clone(), node.outside.now_ms());
-    let started = node.store.write(move |tx| {
-        let held = hosted::site_use(tx.connection(), &site, &owner)?;
-        let mut used = add(held.running_home, held.running_guests);
-        let mut started = false;
-        let ready = hosted::list(tx.connection(), &site, HostState::Ready, START_MAX)?;
-        // One that home has taken back is ended without having run, by who received the withdrawal.
-        for mut job in ready.into_iter().filter(|job| !job.cancel_asked) {
-            used = add(used, job.resources);
-            if !fits(used, whole) {
-                break;
-            }
-            job.state = HostState::Starting;
-            hosted::update(tx, &job)?;
-            // Durable now: the engine is told from the outbox, and looks the job up before it takes it.
-            outbox::put(tx, &put_lane, Effect::Start, job.job, &job.offer_id.to_string(), now_ms)?;
-            started = true;
-        }
-        Ok(started)
-    });
-    if started.await? {
-        node.wake(&lane);
-    }
-    Ok(())
-}
-
-fn fits(used: Resources, whole: Resources) -> bool {
-    used.cpu_cores <= whole.cpu_cores && used.memory_bytes <= whole.memory_bytes && used.gpus <= whole.gpus
-}
-
-fn add(a: Resources, b: Resources) -> Resources {
-    Resources {
-        cpu_cores: a.cpu_cores.saturating_add(b.cpu_cores),
-        memory_bytes: a.memory_bytes.saturating_add(b.memory_bytes),
-        gpus: a.gpus.saturating_add(b.gpus),
-    }
-}
 
 /// Hands the job to the engine.
 ///
@@ -200,49 +138,25 @@ pub(super) fn described(node: &Node, id: RunId, offer: &Offer) -> EngineJob {
     }
 }
 
-/// Looks at every job the engine has, and records what is new. Returns how many are under way.
-///
-/// # Errors
-/// The engine or the store failed for one of them; the others were looked at.
-pub async fn observe(node: &Node, site: &SiteId) -> Result<usize, StepError> {
-    let mut under_way = Vec::new();
-    for state in [HostState::Starting, HostState::Running] {
-        under_way.extend(node.store.read(|connection| hosted::list(connection, site, state, LOOK_MAX))?);
-    }
-    let mut trouble = None;
-    for job in &under_way {
-        if let Err(error) = observe_one(node, site, job).await {
-            trouble = Some(error);
-        }
-    }
-    trouble.map_or(Ok(under_way.len()), Err)
-}
-
-async fn observe_one(node: &Node, site: &SiteId, job: &HostedJob) -> Result<(), StepError> {
-    match engine(node, site)?.observe(job.run()).await? {
-        // Not taken over yet: the effect that does it is in the outbox.
-        Observation::Unknown | Observation::Pending { .. } => Ok(()),
-        Observation::Running { started_at } if job.started_at.is_none() => began(node, job, started_at).await,
-        Observation::Running { .. } => Ok(()),
-        Observation::Finished(outcome) => meter::finish(node, job, outcome).await,
-    }
-}
-
-async fn began(node: &Node, job: &HostedJob, started_at: Timestamp) -> Result<(), StepError> {
-    let (id, home, now) = (job.job, Lane::Peer(job.home.clone()), node.outside.now());
+/// The engine says that the job runs.
+pub(super) async fn began(node: &Node, job: &HostedJob, started_at: Timestamp) -> Result<(), StepError> {
+    let (run, home, now) = (job.run(), Lane::Peer(job.home.clone()), node.outside.now());
     let lane = home.clone();
     let write = node.store.write(move |tx| {
-        let Some(mut job) = hosted::find(tx.connection(), id)?.filter(|job| job.state == HostState::Starting)
-        else {
+        let starting = |job: &HostedJob| job.state == HostState::Starting && job.run() == run;
+        let Some(mut job) = hosted::find(tx.connection(), run.job)?.filter(starting) else {
             return Ok(());
         };
         job.state = HostState::Running;
         job.started_at = Some(started_at);
         hosted::update(tx, &job)?;
-        let payload = serde_json::json!({"site": job.site, "started_at": started_at});
-        tx.audit(PendingEntry { kind: "job.started", subject: id.to_string(), payload, at: now });
+        let mut payload = serde_json::json!({"site": job.site, "started_at": started_at});
+        if run.attempt > 1 {
+            payload["attempt"] = run.attempt.into();
+        }
+        tx.audit(PendingEntry { kind: "job.started", subject: run.job.to_string(), payload, at: now });
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        outbox::put(tx, &home, Effect::Progress, id, &id.to_string(), now_ms)
+        outbox::put(tx, &home, Effect::Progress, run.job, &run.to_string(), now_ms)
     });
     write.await?;
     node.wake(&lane);
@@ -256,7 +170,13 @@ async fn began(node: &Node, job: &HostedJob, started_at: Timestamp) -> Result<()
 pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
     if let Some((job, started_at)) = job.and_then(|job| job.started_at.map(|at| (job, at))) {
-        let progress = Progress { version: VERSION, job: job.job, host: node.member().clone(), started_at };
+        let progress = Progress {
+            version: VERSION,
+            job: job.job,
+            host: node.member().clone(),
+            attempt: job.attempt,
+            started_at,
+        };
         let signed = Signed::sign(&progress, &node.keys.signing).map_err(|error| StepError::Damaged {
             what: "progress",
             job: job.job,
@@ -265,13 +185,25 @@ pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepE
         if job.home == *node.member() {
             receive_progress(node, &job.home, signed).await?;
         } else {
-            let key = uuid::Uuid::from_bytes(*job.job.as_bytes());
-            node.outbound().tell(&job.home, "/federation/v1/progress", key, &signed).await?;
+            node.outbound()
+                .tell(&job.home, "/federation/v1/progress", progress_key(job.run()), &signed)
+                .await?;
         }
     }
     let id = waiting.id;
     node.store.write(move |tx| outbox::done(tx, id)).await?;
     Ok(())
+}
+
+/// The idempotency key of the word that an attempt began: the job's id, and for later attempts one that follows from both.
+fn progress_key(run: RunId) -> uuid::Uuid {
+    if run.attempt == 1 {
+        return uuid::Uuid::from_bytes(*run.job.as_bytes());
+    }
+    let digest = Sha256Digest::of(format!("progress {run}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_bytes()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// Home learns that its job runs.
@@ -293,23 +225,19 @@ pub async fn receive_progress(
     if progress.host != *from {
         return Err(wrong("another member's progress".to_owned()));
     }
-    let (job, started_at, host) = (progress.job, progress.started_at, from.clone());
-    node.store.write(move |tx| note_running(tx, job, &host, started_at)).await?;
+    let host = from.clone();
+    node.store.write(move |tx| note_running(tx, &progress, &host)).await?;
     Ok(())
 }
 
-fn note_running(
-    tx: &Tx<'_>,
-    job: sta_protocol::ids::JobId,
-    host: &MemberId,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(mut job) = jobs::find(tx.connection(), job)?.filter(|job| job.host.as_ref() == Some(host))
-    else {
+fn note_running(tx: &Tx<'_>, progress: &Progress, host: &MemberId) -> Result<(), StoreError> {
+    let at_host = |job: &HomeJob| job.host.as_ref() == Some(host);
+    let Some(mut job) = jobs::find(tx.connection(), progress.job)?.filter(at_host) else {
         return Ok(());
     };
-    if !job.state.is_final() {
-        job.started_at = Some(at);
+    // Word of an earlier attempt may come late.
+    if !job.state.is_final() && job.attempt == progress.attempt {
+        job.started_at = Some(progress.started_at);
         if job.admission.is_some() {
             job.state = HomeState::Running;
         }

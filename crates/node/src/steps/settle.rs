@@ -34,13 +34,17 @@ pub struct ReceiptDelivery {
     pub admission: Signed<Admission>,
 }
 
-/// Sends the receipt home, to this node itself too.
+/// Sends a receipt home, the one that the effect's key names; to this node itself too.
 ///
 /// # Errors
 /// Home is away: sent again later; receipts queue up and arrive once.
 pub async fn send_receipt(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
-    if let Some((job, receipt)) = job.and_then(|job| job.receipt.clone().map(|receipt| (job, receipt))) {
+    let kept = match waiting.key.parse() {
+        Ok(id) => node.store.read(|connection| ledger::receipt(connection, id))?,
+        Err(_) => None,
+    };
+    if let Some((job, receipt)) = job.zip(kept) {
         let delivery = ReceiptDelivery { receipt, admission: job.admission.clone() };
         if job.home == *node.member() {
             receive_receipt(node, &job.home, delivery).await?;
@@ -54,7 +58,7 @@ pub async fn send_receipt(node: &Node, waiting: &Waiting) -> Result<(), StepErro
     Ok(())
 }
 
-/// Home takes a receipt: job, ledger, statement line, audit entry and the fetching of outputs are one record.
+/// Home takes a receipt, of an attempt after which the job goes on, or of the last.
 ///
 /// # Errors
 /// The receipt is not the host's, not under an admission of this job, or above what was reserved.
@@ -64,6 +68,44 @@ pub async fn receive_receipt(
     delivery: ReceiptDelivery,
 ) -> Result<(), StepError> {
     let receipt = check(node, from, &delivery)?;
+    if receipt.goes_on {
+        return receive_attempt(node, receipt, delivery).await;
+    }
+    settle(node, from, receipt, delivery).await
+}
+
+/// The attempt's receipt is kept and the job waits for its next attempt; what was set aside for it stays so.
+async fn receive_attempt(
+    node: &Node,
+    receipt: Verified<Receipt>,
+    delivery: ReceiptDelivery,
+) -> Result<(), StepError> {
+    let now = node.outside.now();
+    let write = node.store.write(move |tx| {
+        let next = |job: &HomeJob| !job.state.is_final() && job.attempt == receipt.attempt;
+        let Some(mut job) = jobs::find(tx.connection(), receipt.job)?.filter(next) else {
+            return Ok(());
+        };
+        job.consented(tx, delivery.admission, now)?;
+        let line = statement_line(&receipt, sta_decide::admit::task_resources(&job.spec));
+        ledger::keep_receipt(tx, &receipt, &delivery.receipt, &period_of(receipt.ended_at), &line)?;
+        (job.state, job.attempt, job.started_at) = (HomeState::Admitted, receipt.attempt + 1, None);
+        jobs::update(tx, &job)?;
+        outbox::forget(tx, job.id, Effect::Offer)?;
+        let payload = serde_json::json!({"receipt": delivery.receipt.digest(), "exit": receipt.exit, "attempt": receipt.attempt});
+        tx.audit(PendingEntry { kind: "job.attempt-ended", subject: job.id.to_string(), payload, at: now });
+        Ok(())
+    });
+    Ok(write.await?)
+}
+
+/// Job, ledger, statement line, audit entry and the fetching of outputs are one record.
+async fn settle(
+    node: &Node,
+    from: &MemberId,
+    receipt: Verified<Receipt>,
+    delivery: ReceiptDelivery,
+) -> Result<(), StepError> {
     let (now, member) = (node.outside.now(), node.member().clone());
     let transfer = TransferId::new(node.outside.now_ms(), node.outside.random());
     let lane = Lane::Peer(from.clone());
@@ -79,7 +121,7 @@ pub async fn receive_receipt(
         ledger::keep_receipt(tx, &receipt, &delivery.receipt, &period_of(receipt.ended_at), &line)?;
         job.state = final_state(&receipt.exit);
         (job.started_at, job.ended_at) = (receipt.started_at, Some(receipt.ended_at));
-        job.receipt = Some(delivery.receipt.clone());
+        (job.attempt, job.receipt) = (receipt.attempt, Some(delivery.receipt.clone()));
         jobs::update(tx, &job)?;
         for pending in [Effect::Offer, Effect::Withdraw] {
             outbox::forget(tx, job.id, pending)?;
@@ -92,6 +134,7 @@ pub async fn receive_receipt(
     });
     write.await?;
     node.wake(&lane);
+    node.wake(&Lane::Home);
     Ok(())
 }
 
@@ -122,6 +165,10 @@ fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Ver
             "the price {} is not within 0 and the reserved {ceiling}",
             receipt.price_micro
         )));
+    }
+    let last = receipt.attempt >= job.spec.attempts_max;
+    if receipt.goes_on && (last || receipt.price_micro != 0 || !matches!(receipt.exit, Exit::SiteFault(_))) {
+        return Err(wrong(format!("attempt {} may not be followed by another", receipt.attempt)));
     }
     Ok(receipt)
 }
@@ -201,13 +248,14 @@ pub async fn peer_statement_digest(
 /// # Errors
 /// There is none yet.
 pub fn proof_file(node: &Node, job: JobId) -> Result<String, StepError> {
-    const KINDS: [&str; 6] = [
+    const KINDS: [&str; 7] = [
         "job.settled",
         "job.finished",
         "job.ended",
         "job.refused",
         "job.admission-received",
         "job.submitted",
+        "job.waits",
     ];
     let failed = |problem: String| StepError::from(StoreError::Audit(problem));
     let proof = node.store.read(|connection| {

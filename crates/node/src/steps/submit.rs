@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sta_decide::verdict::Refusals;
 use sta_protocol::{
     digest::Sha256Digest,
     federation::{DatasetRecord, Offer, VERSION},
@@ -18,6 +17,7 @@ use super::{
     dossier::{CandidateNote, Dossier},
     identity::{self, Proven, Shown},
     place::{self, Asked},
+    wait,
 };
 use crate::{
     node::Node,
@@ -59,42 +59,69 @@ pub async fn submit(
         return job.if_asked_by(node, &researcher.id, request_sha256);
     }
     check(node, &request)?;
+    wait::check(node, &request.spec)?;
+    let job = HomeJob::new(researcher, &request, request_sha256, node.outside.now());
+    decide_on(node, researcher, job, Decided::AtOnce).await
+}
+
+/// Whether a job is decided on when it comes, or after it has waited for others and is in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decided {
+    AtOnce,
+    Later,
+}
+
+/// Proves who asks, chooses a site, and records the job with its offer, or as refused. One that names others is kept without
+/// any choice the first time.
+///
+/// # Errors
+/// The store failed.
+pub(super) async fn decide_on(
+    node: &Node,
+    researcher: &Researcher,
+    mut job: HomeJob,
+    decided: Decided,
+) -> Result<HomeJob, StepError> {
     let now = node.outside.now();
-    learn_datasets(node, &request.spec).await?;
-    let (records, signed_records) = dataset_records(node, &request.spec)?;
-    let mut job = HomeJob::new(researcher, &request, request_sha256, now);
     let spec_digest =
-        Sha256Digest::of_json(&request.spec).map_err(|error| malformed(node, "spec", error.to_string()))?;
+        Sha256Digest::of_json(&job.spec).map_err(|error| malformed(node, "spec", error.to_string()))?;
     let shown = Shown {
-        passport: &request.passport,
-        holder_proof: &request.holder_proof,
-        job: request.job,
+        passport: &job.credentials.passport,
+        holder_proof: &job.credentials.holder_proof,
+        job: job.id,
         spec: spec_digest,
         home: node.member(),
         researcher: &researcher.id,
     };
     let proven = match identity::verify(&node.treaty, node.member(), &shown, now) {
         Ok(proven) => proven,
-        Err(refusals) => return refuse(node, job, Dossier::refused(node, refusals)).await,
+        Err(refusals) => {
+            return refuse(node, job, Dossier::without_sites(node, refusals.into_vec()), decided).await;
+        }
     };
-    let (dossier, project_known) = decide(node, researcher, &request.spec, &proven, &records)?;
+    if decided == Decided::AtOnce && !job.spec.after.is_empty() {
+        return keep_waiting(node, researcher, job).await;
+    }
+    learn_datasets(node, &job.spec).await?;
+    let (records, signed_records) = dataset_records(node, &job.spec)?;
+    let (dossier, project_known) = decide(node, researcher, &job.spec, &proven, &records)?;
     let Some(choice) = dossier.next().cloned().filter(|_| project_known) else {
-        return refuse(node, job, dossier).await;
+        return refuse(node, job, dossier, decided).await;
     };
     job.dossier = dossier.to_json();
     make_offer(node, &mut job, &choice, &signed_records, proven.expires_at)?;
-    record(node, job, choice).await
+    record(node, job, choice, decided).await
 }
 
 impl Dossier {
-    /// A dossier without any site: the reasons hold for all of them.
-    fn refused(node: &Node, refusals: Refusals) -> Self {
+    /// A dossier without any site: the reasons, if there are any, hold for all of them.
+    pub(super) fn without_sites(node: &Node, refusals: Vec<Refusal>) -> Self {
         Self {
             version: 1,
             decided_at: node.outside.now(),
             treaty: node.treaty_digest(),
             rules: node.rules.digest(),
-            refusals: refusals.into_vec(),
+            refusals,
             candidates: Vec::new(),
             answers: Vec::new(),
         }
@@ -138,6 +165,7 @@ impl HomeJob {
             host: None,
             hold: None,
             admission: None,
+            attempt: 1,
             receipt: None,
             cancel_asked: false,
             submitted_at: now,
@@ -149,10 +177,6 @@ impl HomeJob {
 
 fn check(node: &Node, request: &SubmitRequest) -> Result<(), StepError> {
     request.spec.validate().map_err(|error| malformed(node, error.field, error.problem))?;
-    if request.spec.image != "host" {
-        let facts = [("image", request.spec.image.clone())];
-        return Err(StepError::refused(RefusalCode::ImageUnknown, node.member(), facts));
-    }
     match request.spec.inputs.iter().find(|input| !node.blobs.has(input.sha256)) {
         Some(input) => {
             let problem = format!("`{}` with SHA-256 {} has not been uploaded", input.name, input.sha256);
@@ -289,28 +313,75 @@ pub(super) fn hold_and_send(
 }
 
 /// Job, hold, offer and audit entry become durable together, or none of them.
-async fn record(node: &Node, job: HomeJob, choice: CandidateNote) -> Result<HomeJob, StepError> {
+async fn record(
+    node: &Node,
+    mut job: HomeJob,
+    choice: CandidateNote,
+    decided: Decided,
+) -> Result<HomeJob, StepError> {
+    job.state = HomeState::Offered;
     let (member, now, lane) = (node.member().clone(), node.outside.now(), Lane::Peer(choice.member.clone()));
     let (researcher, request) = (job.researcher.clone(), job.request_sha256);
     let job = node
         .store
         .write(move |tx| {
             let mut job = job;
-            // The same request may have come twice at the same time.
-            if let Some(known) = jobs::find(tx.connection(), job.id)? {
+            if let Some(known) = settled_before(tx, &job, decided)? {
                 return Ok(known);
             }
             if let Err(mut refusal) = hold_and_send(tx, &job, &choice, now)? {
                 refusal.by = member;
                 job.end_refused(refusal, now)?;
             }
-            jobs::insert(tx, &job)?;
-            tx.audit(entry(&job, now));
+            put(tx, &job, decided)?;
+            let refused = job.state == HomeState::Refused;
+            let taken =
+                if refused { entry("job.refused", &job, now) } else { entry("job.submitted", &job, now) };
+            tx.audit(taken);
             Ok(job)
         })
         .await?;
     node.wake(&lane);
     job.if_asked_by(node, &researcher, request)
+}
+
+/// The job as it stands, if there is nothing to record any more: the same request may have come twice at the same time, and
+/// a waiting job may have been cancelled.
+fn settled_before(tx: &Tx<'_>, job: &HomeJob, decided: Decided) -> Result<Option<HomeJob>, StoreError> {
+    let known = jobs::find(tx.connection(), job.id)?;
+    Ok(known.filter(|known| decided == Decided::AtOnce || known.state != HomeState::Waiting))
+}
+
+fn put(tx: &Tx<'_>, job: &HomeJob, decided: Decided) -> Result<(), StoreError> {
+    match decided {
+        Decided::AtOnce => jobs::insert(tx, job),
+        Decided::Later => jobs::update(tx, job),
+    }
+}
+
+/// The job waits for others: nobody is asked and nothing is set aside before they have completed.
+async fn keep_waiting(node: &Node, researcher: &Researcher, mut job: HomeJob) -> Result<HomeJob, StepError> {
+    let (project, id) = (job.project.clone(), researcher.id.clone());
+    if !node.store.read(|connection| registry::is_in_project(connection, &project, &id))? {
+        let facts = [("project", project.to_string())];
+        let refusal = Refusal::new(RefusalCode::ProjectUnknown, node.member(), facts);
+        let dossier = Dossier::without_sites(node, vec![refusal]);
+        return refuse(node, job, dossier, Decided::AtOnce).await;
+    }
+    let (now, request) = (node.outside.now(), job.request_sha256);
+    (job.state, job.dossier) = (HomeState::Waiting, Dossier::without_sites(node, Vec::new()).to_json());
+    let written = node.store.write(move |tx| {
+        if let Some(known) = settled_before(tx, &job, Decided::AtOnce)? {
+            return Ok(known);
+        }
+        jobs::insert(tx, &job)?;
+        wait::begin(tx, &job)?;
+        tx.audit(entry("job.waits", &job, now));
+        Ok(job)
+    });
+    let job = written.await?;
+    node.wake(&Lane::Home);
+    job.if_asked_by(node, &id, request)
 }
 
 impl HomeJob {
@@ -326,7 +397,16 @@ impl HomeJob {
     }
 }
 
-async fn refuse(node: &Node, mut job: HomeJob, dossier: Dossier) -> Result<HomeJob, StepError> {
+/// Records that nobody may or can run the job.
+///
+/// # Errors
+/// The store failed.
+pub(super) async fn refuse(
+    node: &Node,
+    mut job: HomeJob,
+    dossier: Dossier,
+    decided: Decided,
+) -> Result<HomeJob, StepError> {
     let now = node.outside.now();
     for refusal in dossier.all_refusals() {
         node.metrics.refused(&refusal.rule);
@@ -336,19 +416,21 @@ async fn refuse(node: &Node, mut job: HomeJob, dossier: Dossier) -> Result<HomeJ
     job.dossier = dossier.to_json();
     job.ended_at = Some(now);
     let written = node.store.write(move |tx| {
-        if let Some(known) = jobs::find(tx.connection(), job.id)? {
+        if let Some(known) = settled_before(tx, &job, decided)? {
             return Ok(known);
         }
-        jobs::insert(tx, &job)?;
-        tx.audit(entry(&job, now));
+        put(tx, &job, decided)?;
+        tx.audit(entry("job.refused", &job, now));
         Ok(job)
     });
-    written.await?.if_asked_by(node, &researcher, request)
+    let job = written.await?;
+    node.wake(&Lane::Home);
+    job.if_asked_by(node, &researcher, request)
 }
 
-fn entry(job: &HomeJob, at: Timestamp) -> PendingEntry {
+fn entry(kind: &'static str, job: &HomeJob, at: Timestamp) -> PendingEntry {
     PendingEntry {
-        kind: if job.state == HomeState::Refused { "job.refused" } else { "job.submitted" },
+        kind,
         subject: job.id.to_string(),
         payload: serde_json::json!({
             "request": job.request_sha256, "researcher": job.researcher, "project": job.project,

@@ -76,6 +76,8 @@ pub struct HostedJob {
     pub cancel_asked: bool,
     /// When it was admitted.
     pub admitted_at: Timestamp,
+    /// Until when it is not started, after an attempt that its site failed.
+    pub not_before: Option<Timestamp>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// The account of it.
@@ -90,7 +92,7 @@ impl HostedJob {
     }
 }
 
-const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt";
+const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt, not_before";
 
 /// Writes a newly admitted job.
 pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
@@ -122,7 +124,7 @@ pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
 pub fn update(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
-            "UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5, attempt = ?6 WHERE job = ?1",
+            "UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5, attempt = ?6, not_before = ?7 WHERE job = ?1",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -132,6 +134,7 @@ pub fn update(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
                 job.started_at.map(Timestamp::as_millisecond),
                 job.receipt.as_ref().map(Signed::as_str),
                 job.attempt,
+                job.not_before.map(Timestamp::as_millisecond),
             ])
         })
         .doing("write a hosted job")
@@ -172,6 +175,101 @@ pub fn list(
         .collect()
 }
 
+/// A job that waits for room, with what is needed to start it.
+#[derive(Debug, Clone)]
+pub struct ReadyJob {
+    /// Its id.
+    pub job: JobId,
+    /// The offer that was admitted.
+    pub offer_id: OfferId,
+    /// What it would hold.
+    pub resources: Resources,
+}
+
+/// The jobs of a site that may start, in the order they were admitted: without those that home has taken back, and those
+/// that their site failed a moment ago.
+pub fn ready(
+    connection: &Connection,
+    site: &SiteId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<ReadyJob>, StoreError> {
+    let sql = "SELECT job, offer_id, cpu_cores, memory_bytes, gpus FROM hosted WHERE site = ?1 AND state = 'ready'
+               AND cancel_asked = 0 AND (not_before IS NULL OR not_before <= ?2) ORDER BY admitted_at, job LIMIT ?3";
+    let rows: Vec<(String, String, [i64; 3])> = connection
+        .prepare_cached(sql)
+        .and_then(|mut query| {
+            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?]));
+            query.query_map(params![site.as_str(), now.as_millisecond(), limit], row)?.collect()
+        })
+        .doing("list the jobs that wait for room")?;
+    rows.iter()
+        .map(|(job, offer_id, held)| {
+            Ok(ReadyJob { job: parse(job)?, offer_id: parse(offer_id)?, resources: resources(*held) })
+        })
+        .collect()
+}
+
+/// The engine is to be told to start it.
+pub fn set_starting(tx: &Tx<'_>, job: JobId) -> Result<(), StoreError> {
+    tx.connection()
+        .prepare_cached("UPDATE hosted SET state = 'starting' WHERE job = ?1 AND state = 'ready'")
+        .and_then(|mut update| update.execute([job.to_string()]))
+        .doing("start a hosted job")
+        .map(|_rows| ())
+}
+
+/// A job that the engine has or is being given, without its documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnderWay {
+    /// What the engine knows it by.
+    pub run: RunId,
+    /// Whether it is known to run.
+    pub began: bool,
+}
+
+const UNDER_WAY: &str = "SELECT job, attempt, state = 'running' FROM hosted";
+
+/// All that the engine of a site has or is being given, at most `limit` of them.
+pub fn under_way(connection: &Connection, site: &SiteId, limit: u32) -> Result<Vec<UnderWay>, StoreError> {
+    let sql = format!(
+        "{UNDER_WAY} WHERE site = ?1 AND state IN ('starting', 'running') ORDER BY state, admitted_at, job LIMIT ?2"
+    );
+    let rows: Vec<_> = connection
+        .prepare_cached(&sql)
+        .and_then(|mut query| query.query_map(params![site.as_str(), limit], raw_under_way)?.collect())
+        .doing("list the jobs under way")?;
+    rows.into_iter().map(read_under_way).collect()
+}
+
+/// The job, if this very attempt at it is under way at the site.
+pub fn find_under_way(
+    connection: &Connection,
+    site: &SiteId,
+    run: RunId,
+) -> Result<Option<UnderWay>, StoreError> {
+    let sql = format!(
+        "{UNDER_WAY} WHERE job = ?1 AND site = ?2 AND attempt = ?3 AND state IN ('starting', 'running')"
+    );
+    connection
+        .prepare_cached(&sql)
+        .and_then(|mut query| {
+            let of = params![run.job.to_string(), site.as_str(), run.attempt];
+            query.query_row(of, raw_under_way).optional()
+        })
+        .doing("look for a job under way")?
+        .map(read_under_way)
+        .transpose()
+}
+
+fn raw_under_way(row: &Row<'_>) -> rusqlite::Result<(String, u32, bool)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn read_under_way((job, attempt, began): (String, u32, bool)) -> Result<UnderWay, StoreError> {
+    Ok(UnderWay { run: RunId { job: parse(&job)?, attempt }, began })
+}
+
 /// What the unfinished jobs of a site hold or wait for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SiteUse {
@@ -201,11 +299,7 @@ pub fn site_use(connection: &Connection, site: &SiteId, owner: &MemberId) -> Res
         .doing("add up a site's jobs")?;
     let mut sum = SiteUse::default();
     for (own, runs, count, cpu_cores, memory_bytes, gpus) in rows {
-        let held = Resources {
-            cpu_cores: u32::try_from(cpu_cores).unwrap_or(u32::MAX),
-            memory_bytes: memory_bytes.unsigned_abs(),
-            gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
-        };
+        let held = resources([cpu_cores, memory_bytes, gpus]);
         match (own, runs) {
             (true, true) => sum.running_home = held,
             (false, true) => sum.running_guests = held,
@@ -263,6 +357,14 @@ pub fn refusals_of(connection: &Connection, offer: OfferId) -> Result<Option<Vec
     text.as_deref().map(from_json).transpose()
 }
 
+fn resources([cpu_cores, memory_bytes, gpus]: [i64; 3]) -> Resources {
+    Resources {
+        cpu_cores: u32::try_from(cpu_cores).unwrap_or(u32::MAX),
+        memory_bytes: memory_bytes.unsigned_abs(),
+        gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
+    }
+}
+
 struct Raw {
     texts: [String; 7],
     held: [i64; 3],
@@ -271,6 +373,7 @@ struct Raw {
     started_at: Option<i64>,
     receipt: Option<String>,
     attempt: u32,
+    not_before: Option<i64>,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -282,12 +385,12 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         started_at: row.get(12)?,
         receipt: row.get(13)?,
         attempt: row.get(14)?,
+        not_before: row.get(15)?,
     })
 }
 
 fn read(raw: Raw) -> Result<HostedJob, StoreError> {
     let [job, offer_id, offer, admission, home, site, state] = raw.texts;
-    let [cpu_cores, memory_bytes, gpus] = raw.held;
     let known = HostState::ALL.into_iter().find(|known| known.as_str() == state);
     let damaged = || StoreError::Damaged { what: "hosted job", problem: format!("its state is `{state}`") };
     Ok(HostedJob {
@@ -298,16 +401,13 @@ fn read(raw: Raw) -> Result<HostedJob, StoreError> {
         home: parse(&home)?,
         site: parse(&site)?,
         state: known.ok_or_else(damaged)?,
-        resources: Resources {
-            cpu_cores: u32::try_from(cpu_cores).unwrap_or(u32::MAX),
-            memory_bytes: memory_bytes.unsigned_abs(),
-            gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
-        },
+        resources: resources(raw.held),
         cancel_asked: raw.cancel_asked,
         admitted_at: timestamp(raw.admitted_at)?,
         started_at: raw.started_at.map(timestamp).transpose()?,
         receipt: raw.receipt.map(signed).transpose()?,
         attempt: raw.attempt,
+        not_before: raw.not_before.map(timestamp).transpose()?,
     })
 }
 

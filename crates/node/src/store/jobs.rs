@@ -11,11 +11,13 @@ use sta_protocol::{
     jws::Signed,
 };
 
-use super::{Doing, StoreError, Tx};
+use super::{Doing, StoreError, Tx, waits};
 
 /// Where a job is, as its home knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HomeState {
+    /// Other jobs of its project must complete first; it has been offered to nobody.
+    Waiting,
     /// Both nations' answer is being sought: the host has the offer, or will have it.
     Offered,
     /// The host consented; inputs are on their way or the site has no room yet.
@@ -34,7 +36,8 @@ pub enum HomeState {
 
 impl HomeState {
     /// Every state.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Waiting,
         Self::Offered,
         Self::Admitted,
         Self::Running,
@@ -48,6 +51,7 @@ impl HomeState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Waiting => "waiting",
             Self::Offered => "offered",
             Self::Admitted => "admitted",
             Self::Running => "running",
@@ -58,11 +62,16 @@ impl HomeState {
         }
     }
 
+    fn of(word: &str) -> Result<Self, StoreError> {
+        let state = Self::ALL.into_iter().find(|known| known.as_str() == word);
+        state.ok_or_else(|| damaged(format!("its state is `{word}`")))
+    }
+
     /// Whether nothing more can happen to the job.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Offered | Self::Admitted | Self::Running => false,
+            Self::Waiting | Self::Offered | Self::Admitted | Self::Running => false,
             Self::Completed | Self::Failed | Self::Cancelled | Self::Refused => true,
         }
     }
@@ -108,7 +117,9 @@ pub struct HomeJob {
     pub hold: Option<TransferId>,
     /// The host's consent.
     pub admission: Option<Signed<Admission>>,
-    /// The host's account.
+    /// Which attempt is under way or was the last, from 1 on.
+    pub attempt: u32,
+    /// The host's account of the last attempt.
     pub receipt: Option<Signed<Receipt>>,
     /// Whether the researcher wants it stopped.
     pub cancel_asked: bool,
@@ -120,7 +131,7 @@ pub struct HomeJob {
     pub ended_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, researcher, project, state, request, request_sha256, spec, dossier, offer_id, offer, site, host, hold, admission, receipt, cancel_asked, submitted_at, started_at, ended_at";
+const COLUMNS: &str = "id, researcher, project, state, request, request_sha256, spec, dossier, offer_id, offer, site, host, hold, admission, receipt, cancel_asked, submitted_at, started_at, ended_at, attempt";
 
 /// Writes a new job. The caller has looked for its id before, in the same transaction.
 pub fn insert(tx: &Tx<'_>, job: &HomeJob) -> Result<(), StoreError> {
@@ -153,12 +164,16 @@ pub fn insert(tx: &Tx<'_>, job: &HomeJob) -> Result<(), StoreError> {
         .map(|_rows| ())
 }
 
-/// Writes everything about a job that changes on its way.
+/// Writes everything about a job that changes on its way. One that has ended releases the jobs behind it.
 pub fn update(tx: &Tx<'_>, job: &HomeJob) -> Result<(), StoreError> {
+    if job.state.is_final() {
+        waits::forget(tx, job.id)?;
+        waits::ended(tx, job.id, job.state == HomeState::Completed)?;
+    }
     tx.connection()
         .prepare_cached(
             "UPDATE jobs SET state = ?2, dossier = ?3, offer_id = ?4, offer = ?5, site = ?6, host = ?7, hold = ?8, admission = ?9,
-             receipt = ?10, cancel_asked = ?11, started_at = ?12, ended_at = ?13 WHERE id = ?1",
+             receipt = ?10, cancel_asked = ?11, started_at = ?12, ended_at = ?13, attempt = ?14 WHERE id = ?1",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -175,10 +190,22 @@ pub fn update(tx: &Tx<'_>, job: &HomeJob) -> Result<(), StoreError> {
                 job.cancel_asked,
                 job.started_at.map(Timestamp::as_millisecond),
                 job.ended_at.map(Timestamp::as_millisecond),
+                job.attempt,
             ])
         })
         .doing("write a job")
         .map(|_rows| ())
+}
+
+/// The project and the state of a job, without its texts.
+pub fn standing(connection: &Connection, id: JobId) -> Result<Option<(ProjectId, HomeState)>, StoreError> {
+    let row: Option<(String, String)> = connection
+        .prepare_cached("SELECT project, state FROM jobs WHERE id = ?1")
+        .and_then(|mut query| {
+            query.query_row([id.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .doing("look for a job")?;
+    row.map(|(project, state)| Ok((parse(&project)?, HomeState::of(&state)?))).transpose()
 }
 
 /// A job by its id.
@@ -242,6 +269,7 @@ struct Raw {
     cancel_asked: bool,
     submitted_at: i64,
     times: [Option<i64>; 2],
+    attempt: u32,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -260,6 +288,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         cancel_asked: row.get(15)?,
         submitted_at: row.get(16)?,
         times: [row.get(17)?, row.get(18)?],
+        attempt: row.get(19)?,
     })
 }
 
@@ -268,7 +297,6 @@ fn read(raw: Raw) -> Result<HomeJob, StoreError> {
     let [site, host, hold] = raw.place;
     let [admission, receipt] = raw.proofs;
     let [started_at, ended_at] = raw.times;
-    let state = HomeState::ALL.into_iter().find(|known| known.as_str() == raw.state);
     Ok(HomeJob {
         id: parse(&raw.id)?,
         researcher: parse(&raw.researcher)?,
@@ -276,7 +304,7 @@ fn read(raw: Raw) -> Result<HomeJob, StoreError> {
         spec: from_json(&raw.spec)?,
         credentials: from_json(&raw.request)?,
         request_sha256: Sha256Digest::from_bytes(raw.request_sha256),
-        state: state.ok_or_else(|| damaged("its state is unknown".to_owned()))?,
+        state: HomeState::of(&raw.state)?,
         dossier: from_json(&raw.dossier)?,
         offer_id: offer_id.as_deref().map(parse).transpose()?,
         offer: offer.map(signed).transpose()?,
@@ -284,6 +312,7 @@ fn read(raw: Raw) -> Result<HomeJob, StoreError> {
         host: host.as_deref().map(parse).transpose()?,
         hold: hold.as_deref().map(parse).transpose()?,
         admission: admission.map(signed).transpose()?,
+        attempt: raw.attempt,
         receipt: receipt.map(signed).transpose()?,
         cancel_asked: raw.cancel_asked,
         submitted_at: timestamp(raw.submitted_at)?,

@@ -6,13 +6,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sta_decide::ledger::Account;
 use sta_protocol::{
     federation::{Receipt, StatementLine},
-    ids::{JobId, MemberId, ProjectId, TransferId},
+    ids::{JobId, MemberId, ProjectId, ReceiptId, TransferId},
     jws::Signed,
 };
 
 use super::{
     Doing, StoreError, Tx,
-    jobs::{from_json, json},
+    jobs::{from_json, json, signed},
 };
 
 /// One immutable transfer.
@@ -81,7 +81,7 @@ pub fn open_hold(connection: &Connection, hold: TransferId) -> Result<Option<i64
         .doing("read a hold")
 }
 
-/// Keeps a receipt for the statements; a repeat changes nothing.
+/// Keeps the receipt of an attempt, for the statements too; a repeat changes nothing.
 pub fn keep_receipt(
     tx: &Tx<'_>,
     receipt: &Receipt,
@@ -91,12 +91,13 @@ pub fn keep_receipt(
 ) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
-            "INSERT OR IGNORE INTO receipts (id, job, home, host, period, line, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT OR IGNORE INTO receipts (id, job, attempt, home, host, period, line, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
                 receipt.receipt.to_string(),
                 receipt.job.to_string(),
+                receipt.attempt,
                 receipt.home.as_str(),
                 receipt.host.as_str(),
                 period,
@@ -106,6 +107,24 @@ pub fn keep_receipt(
         })
         .doing("keep a receipt")
         .map(|_rows| ())
+}
+
+/// A receipt by its id.
+pub fn receipt(connection: &Connection, id: ReceiptId) -> Result<Option<Signed<Receipt>>, StoreError> {
+    let text: Option<String> = connection
+        .prepare_cached("SELECT receipt FROM receipts WHERE id = ?1")
+        .and_then(|mut query| query.query_row([id.to_string()], |row| row.get(0)).optional())
+        .doing("read a receipt")?;
+    text.map(signed).transpose()
+}
+
+/// The receipts of a job, one for each of its attempts that has ended, in their order.
+pub fn receipts_of(connection: &Connection, job: JobId) -> Result<Vec<Signed<Receipt>>, StoreError> {
+    let texts: Vec<String> = connection
+        .prepare_cached("SELECT receipt FROM receipts WHERE job = ?1 ORDER BY attempt")
+        .and_then(|mut query| query.query_map([job.to_string()], |row| row.get(0))?.collect())
+        .doing("read the receipts of a job")?;
+    texts.into_iter().map(signed).collect()
 }
 
 /// The lines of a period between two members, in the order of the receipts' ids.

@@ -17,6 +17,7 @@ pub mod peers;
 mod readers;
 pub mod registry;
 mod schema;
+pub mod waits;
 mod writer;
 
 pub use audit::LogKeys;

@@ -12,6 +12,8 @@ const ERROR_CHARS_MAX: usize = 400;
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
+    /// Home: decide on a job that waited for others.
+    Decide,
     /// Home: send the job's offer to the host.
     Offer,
     /// Home: take the job's offer back.
@@ -33,7 +35,8 @@ pub enum Effect {
 }
 
 impl Effect {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
+        Self::Decide,
         Self::Offer,
         Self::Withdraw,
         Self::Fetch,
@@ -49,6 +52,7 @@ impl Effect {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Decide => "decide",
             Self::Offer => "offer",
             Self::Withdraw => "withdraw",
             Self::Fetch => "fetch",
@@ -65,6 +69,8 @@ impl Effect {
 /// Who carries effects out one after the other: a peer that is away stops only its own lane.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
+    /// What this node does as home, without calling anybody.
+    Home,
     /// Calls to one member.
     Peer(MemberId),
     /// Bringing files in, for one site.
@@ -76,6 +82,7 @@ pub enum Lane {
 impl std::fmt::Display for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Home => f.write_str("home"),
             Self::Peer(member) => write!(f, "peer/{member}"),
             Self::Staging(site) => write!(f, "staging/{site}"),
             Self::Engine(site) => write!(f, "engine/{site}"),

@@ -6,8 +6,11 @@ use rusqlite::{Connection, config::DbConfig};
 use super::{Doing, StoreError, writer::WriterMode};
 
 /// One step from a version of the file to the next; never changed after a release, only added to.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_attempts.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_attempts.sql"),
+    include_str!("migrations/0003_attempts_and_waiting.sql"),
+];
 
 /// Keeps the plan of a prepared statement whatever is bound to it. Without this, SQLite with STAT4 prepares a cached
 /// statement anew at most calls, which costs more than the statement itself.

@@ -161,7 +161,18 @@ async fn a_description_that_cannot_be_is_refused_at_the_door_with_its_field() {
     let answer = world.ca.submit("ada", &wrong).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     insta::assert_json_snapshot!("spec_malformed", blotted(&answer.json()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_no_site_runs_is_refused_by_each_of_them() {
+    let world = World::open().await;
+    world.run();
     let mut image = spec();
     image.image = "docker.io/library/python".to_owned();
-    assert_eq!(world.ca.submit("ada", &image).await.rule().as_deref(), Some("CAP-004"));
+    let id = world.ca.submit("ada", &image).await.ok()["id"].as_str().unwrap().to_owned();
+    let job = world.ca.wait_for("ada", &id, "refused").await;
+    let refusals = job["refusals"].as_array().unwrap();
+    assert!(refusals.iter().all(|refusal| refusal["rule"] == "CAP-004"), "{refusals:?}");
+    assert!(refusals.iter().any(|refusal| refusal["by"] == "ca"), "{refusals:?}");
+    assert!(refusals.iter().any(|refusal| refusal["by"] == "de"), "{refusals:?}");
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+mod attempts;
 mod audit_log;
 mod files;
 mod idempotency;
@@ -14,9 +15,11 @@ mod jobs;
 mod members;
 mod outputs;
 mod problems;
+mod queues;
 mod registry;
 mod serving;
 mod things;
+mod waiting;
 
 /// A body without ids, times, digests and signatures.
 fn blotted(value: &Value) -> Value {

@@ -122,7 +122,9 @@ pub(super) fn config(member: usize, directory: &Path) -> Config {
         listen: ([127, 0, 0, 1], PORT).into(),
         treaty: directory.join("treaty.jws.json"),
         // So few that some offers find the queue full.
-        sites: own.map(|site| SiteConfig { id: site.0.parse().expect("a name"), queue_max: 3 }).collect(),
+        sites: own
+            .map(|site| SiteConfig { id: site.0.parse().expect("a name"), queue_max: 3, handed_over_max: 4 })
+            .collect(),
     }
 }
 

@@ -6,7 +6,9 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +33,10 @@ use super::chance::{Random, SimClock};
 
 /// How long a job that is told to end takes to do so.
 const GRACE_MS: i64 = 300;
+/// The sites that order their jobs themselves.
+const QUEUES: [&str; 2] = ["b-cloud", "c-centre"];
+/// How often they look which of them have moved.
+const MOVED_EVERY: Duration = Duration::from_millis(300);
 
 /// All machines of all sites; they stand beside the nodes and do not crash with them.
 pub(super) struct Machines {
@@ -53,6 +59,7 @@ struct State {
 #[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) site: SiteId,
+    pub(super) attempt: u32,
     pub(super) at: Timestamp,
 }
 
@@ -110,6 +117,8 @@ pub(super) struct SimEngine {
     pub(super) directory: PathBuf,
     /// The host's own key, under which an admission must be.
     pub(super) host_key: PublicKey,
+    /// How each attempt stood when it was last named; gone with the node.
+    pub(super) named: Mutex<BTreeMap<RunId, &'static str>>,
 }
 
 impl SimEngine {
@@ -141,6 +150,9 @@ impl SimEngine {
         {
             return Err("its admission is for something else".to_owned());
         }
+        if hosted.attempt != id.attempt {
+            return Err(format!("its host is at attempt {}", hosted.attempt));
+        }
         match hosted.state {
             HostState::Starting | HostState::Running => Ok(()),
             HostState::Staging | HostState::Ready | HostState::Finished => {
@@ -167,18 +179,22 @@ impl SimEngine {
         if let Some(input) = job.job.inputs.iter().find(|input| !input.path.is_file()) {
             broken.push(format!("job {id} began at {} without its input `{}`", self.site, input.name));
         }
-        let start = Start { site: self.site.clone(), at: job.begins_at };
+        let (at, cores_asked) = (job.begins_at, job.job.cpu_cores);
         let starts = state.starts.entry(id.job).or_default();
-        starts.push(start);
-        if starts.len() > 1 {
-            broken.push(format!("job {id} ran {} times: {starts:?}", starts.len()));
+        starts.push(Start { site: self.site.clone(), attempt: id.attempt, at });
+        if starts.iter().filter(|start| start.attempt == id.attempt).count() > 1 {
+            broken.push(format!("attempt {id} began twice: {starts:?}"));
+        }
+        let others = state.jobs.iter().filter(|((_, run), _)| run.job == id.job && *run != id);
+        for ((site, run), _) in others.filter(|(_, other)| other.began && other.ends_at > at) {
+            broken.push(format!("attempt {id} began at {} while {run} ran at {site}", self.site));
         }
         let running =
             state.jobs.iter().filter(|((site, _), job)| *site == self.site && job.began && job.ends_at > now);
         let cores: u32 = running.map(|(_, job)| job.job.cpu_cores).sum();
         if cores > self.resources.cpu_cores {
             broken.push(format!(
-                "{} has {} cores and its jobs hold {cores}",
+                "{} has {} cores and its jobs hold {cores}, {cores_asked} of them {id}",
                 self.site, self.resources.cpu_cores
             ));
         }
@@ -189,18 +205,20 @@ impl SimEngine {
     fn take_over(&self, state: &mut State, job: &EngineJob) {
         let now = self.clock.now();
         let mut random = Random::of(self.machines.seed, &job.id.to_string());
-        let begins_at = now + SignedDuration::from_millis(random.between(0, 1500).cast_signed());
+        let soonest = now + SignedDuration::from_millis(random.between(0, 1500).cast_signed());
         let natural_ms = random.between(200, 20_000).cast_signed();
         let limit_ms = i64::from(job.time_limit_s) * 1000;
         let exit = match random.below(20) {
             _ if natural_ms > limit_ms => Exit::TimeLimit,
-            0..=13 => Exit::Code(0),
-            14..=15 => Exit::Code(3),
-            16 => Exit::Signal(11),
-            17 => Exit::MemoryLimit,
+            0..=11 => Exit::Code(0),
+            12..=14 => Exit::Code(3),
+            15 => Exit::Signal(11),
+            16 => Exit::MemoryLimit,
             _ => Exit::SiteFault("a machine broke".to_owned()),
         };
-        let ends_at = begins_at + SignedDuration::from_millis(natural_ms.min(limit_ms));
+        let length = SignedDuration::from_millis(natural_ms.min(limit_ms));
+        let begins_at = if self.has_queue() { self.turn(state, job, soonest, length) } else { soonest };
+        let ends_at = begins_at + length;
         let mut taken = Job { job: job.clone(), begins_at, began: false, ends_at, exit, wiped: false };
         if let Some(at) = state.cancelled.get(&self.key(job.id)) {
             (taken.begins_at, taken.ends_at, taken.exit) = (*at, *at, Exit::Cancelled);
@@ -208,6 +226,54 @@ impl SimEngine {
         state.jobs.insert(self.key(job.id), taken);
         if let Err(problem) = self.check_disk(job.id) {
             state.broken.push(format!("job {} was handed to {} although {problem}", job.id, self.site));
+        }
+    }
+
+    /// When a job's turn comes at a site that orders its jobs itself: when all that is planned by then leaves it room.
+    fn turn(&self, state: &State, job: &EngineJob, soonest: Timestamp, length: SignedDuration) -> Timestamp {
+        let here = || state.jobs.iter().filter(|((site, _), _)| *site == self.site).map(|(_, job)| job);
+        let has_room = |at: &Timestamp| {
+            let beside = here().filter(|other| other.begins_at < *at + length && other.ends_at > *at);
+            beside.map(|other| other.job.cpu_cores).sum::<u32>() + job.cpu_cores <= self.resources.cpu_cores
+        };
+        let mut times: Vec<_> = here().map(|other| other.ends_at).filter(|at| *at > soonest).collect();
+        times.push(soonest);
+        times.sort();
+        times.into_iter().find(has_room).expect("when all others have ended there is room")
+    }
+
+    /// The attempts that moved since they were last named.
+    fn moved_now(&self) -> Option<Vec<RunId>> {
+        let mut state = self.machines.lock();
+        let here: Vec<RunId> =
+            state.jobs.keys().filter(|(site, _)| *site == self.site).map(|(_, run)| *run).collect();
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moved = Vec::new();
+        for run in here {
+            self.advance(&mut state, run);
+            let stands = self.stands(&state, run);
+            let word = match &stands {
+                Observation::Unknown | Observation::Pending { .. } => "waits",
+                Observation::Running { .. } => "runs",
+                Observation::Finished(_) => "over",
+            };
+            if named.insert(run, word) != Some(word) {
+                moved.push(run);
+            }
+        }
+        // Now and then it only knows that something moved.
+        if !moved.is_empty() && state.random.percent(10) { None } else { Some(moved) }
+    }
+
+    fn stands(&self, state: &State, id: RunId) -> Observation {
+        let now = self.clock.now();
+        match state.jobs.get(&self.key(id)) {
+            None => Observation::Unknown,
+            Some(job) if job.ends_at <= now && (job.began || job.exit == Exit::Cancelled) => {
+                Observation::Finished(self.outcome(id, job))
+            }
+            Some(job) if job.began => Observation::Running { started_at: job.begins_at },
+            Some(_) => Observation::Pending { reason: Some("its turn has not come".to_owned()) },
         }
     }
 
@@ -274,15 +340,7 @@ impl SimEngine {
             return Err(self.trouble());
         }
         self.advance(&mut state, id);
-        let now = self.clock.now();
-        Ok(match state.jobs.get(&self.key(id)) {
-            None => Observation::Unknown,
-            Some(job) if job.ends_at <= now && (job.began || job.exit == Exit::Cancelled) => {
-                Observation::Finished(self.outcome(id, job))
-            }
-            Some(job) if job.began => Observation::Running { started_at: job.begins_at },
-            Some(_) => Observation::Pending { reason: None },
-        })
+        Ok(self.stands(&state, id))
     }
 
     fn cancel_now(&self, id: RunId) -> Result<(), EngineError> {
@@ -372,6 +430,24 @@ impl Engine for SimEngine {
 
     fn wipe(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move { self.wipe_now(id) })
+    }
+
+    fn has_queue(&self) -> bool {
+        QUEUES.contains(&self.site.as_str())
+    }
+
+    fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {
+        if !self.has_queue() {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(async {
+            loop {
+                match self.moved_now() {
+                    Some(moved) if moved.is_empty() => tokio::time::sleep(MOVED_EVERY).await,
+                    moved => return moved,
+                }
+            }
+        })
     }
 
     fn capacity(&self) -> Capacity {

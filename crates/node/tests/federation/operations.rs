@@ -16,8 +16,8 @@ use super::{
 /// One thing that happens.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
-    /// A person submits a job at home.
-    Submit { person: usize, spec: Box<JobSpec> },
+    /// A person submits a job at home, which may wait for an earlier one of the same project there.
+    Submit { person: usize, spec: Box<JobSpec>, after: Option<usize> },
     /// An earlier submission is sent once more, as a client does that got no answer.
     SubmitAgain { earlier: usize },
     /// An earlier job is cancelled.
@@ -39,7 +39,7 @@ pub(super) enum Operation {
 impl std::fmt::Display for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Submit { person, spec } => {
+            Self::Submit { person, spec, after } => {
                 let (data, sites): (Vec<_>, Vec<_>) = (
                     spec.datasets.iter().map(ToString::to_string).collect(),
                     spec.sites_allowed.iter().map(SiteId::as_str).collect(),
@@ -48,8 +48,8 @@ impl std::fmt::Display for Operation {
                 let (cores, limit) = (spec.cpu_cores, spec.time_limit_s);
                 write!(
                     f,
-                    "{who} submits {} on {data:?} for {} with {cores} cores, {limit} s, sites {sites:?}",
-                    spec.name, spec.project
+                    "{who} submits {} on {data:?} for {} with {cores} cores, {limit} s, {} attempts, sites {sites:?}, after {after:?}",
+                    spec.name, spec.project, spec.attempts_max
                 )
             }
             Self::SubmitAgain { earlier } => write!(f, "submission {earlier} comes again"),
@@ -187,8 +187,9 @@ fn submit(random: &mut Random, number: usize) -> Operation {
         sites_refused: if random.percent(10) { vec![random.pick(&sites).clone()] } else { Vec::new() },
         shape: Shape::default(),
         after: Vec::new(),
-        attempts_max: 1,
+        attempts_max: random.between(1, 3).try_into().expect("few"),
         site_options: BTreeMap::new(),
     };
-    Operation::Submit { person, spec: Box::new(spec) }
+    let after = (number > 0 && random.percent(35)).then(|| random.below(number));
+    Operation::Submit { person, spec: Box::new(spec), after }
 }

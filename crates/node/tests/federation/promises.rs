@@ -23,12 +23,14 @@ use sta_protocol::{
     digest::Sha256Digest,
     federation::{Exit, Receipt},
     ids::JobId,
+    jws::Signed,
     treaty::VerifiedTreaty,
 };
 
 use super::{
     Violation,
     fixture::{MEMBERS, PROJECTS, config, fixture, member_id, members},
+    machines::Start,
     world::{Shared, World, lock},
 };
 
@@ -156,16 +158,16 @@ pub(super) fn check_all(world: &mut World) -> Result<Vec<String>, Violation> {
 }
 
 fn receipt_of(job: &HomeJob) -> Result<Option<Receipt>, Violation> {
+    job.receipt.as_ref().map(|receipt| verified(job, receipt)).transpose()
+}
+
+fn verified(job: &HomeJob, receipt: &Signed<Receipt>) -> Result<Receipt, Violation> {
     let treaty = treaty();
-    let key = |key_id: &str| {
-        treaty
-            .signing_key(key_id)
-            .filter(|(member, _)| Some(&member.id) == job.host.as_ref())
-            .map(|(_, key)| key)
-    };
-    let verified = job.receipt.as_ref().map(|receipt| receipt.verify(key)).transpose();
-    match verified {
-        Ok(receipt) => Ok(receipt.map(sta_protocol::jws::Verified::into_inner)),
+    let host = |member: &sta_protocol::treaty::Member| Some(&member.id) == job.host.as_ref();
+    let key =
+        |key_id: &str| treaty.signing_key(key_id).filter(|(member, _)| host(member)).map(|(_, key)| key);
+    match receipt.verify(key) {
+        Ok(receipt) => Ok(receipt.into_inner()),
         Err(error) => broken(format!("the receipt of job {} is not its host's: {error}", job.id)),
     }
 }
@@ -179,7 +181,7 @@ fn check_job(world: &World, job: &HomeJob) -> Checked {
     let starts = world.machines.starts().remove(&job.id).unwrap_or_default();
     let receipt = receipt_of(job)?;
     match (job.state, &receipt) {
-        (HomeState::Offered | HomeState::Admitted | HomeState::Running, _) => {
+        (HomeState::Waiting | HomeState::Offered | HomeState::Admitted | HomeState::Running, _) => {
             return broken(format!("job {} is still {}", job.id, job.state.as_str()));
         }
         (HomeState::Refused, None) => {
@@ -197,30 +199,65 @@ fn check_job(world: &World, job: &HomeJob) -> Checked {
         (HomeState::Failed, Some(receipt)) if !matches!(receipt.exit, Exit::Code(0) | Exit::Cancelled) => {}
         (state, receipt) => return broken(format!("job {} is {} with {receipt:?}", job.id, state.as_str())),
     }
-    let started = receipt.as_ref().is_some_and(|receipt| receipt.started_at.is_some());
-    match (started, starts.as_slice()) {
-        (false, []) => Ok(()),
-        (true, [start])
-            if receipt.as_ref().is_some_and(|receipt| {
-                receipt.site == start.site && Some(start.at) == receipt.started_at
-            }) =>
-        {
-            Ok(())
-        }
+    check_waiting(world, job, !starts.is_empty())?;
+    check_attempts(world, job, &starts)
+}
+
+/// One receipt for each attempt, of which exactly the last is final; each began at most once, when its receipt says.
+fn check_attempts(world: &World, job: &HomeJob, starts: &[Start]) -> Checked {
+    let home = members().find(|member| jobs_home(world, *member, job)).expect("a home");
+    let kept = ledger::receipts_of(world.store(home), job.id)?;
+    let receipts = kept.iter().map(|kept| verified(job, kept)).collect::<Result<Vec<_>, _>>()?;
+    let last = u32::try_from(receipts.len()).expect("few");
+    let numbers = receipts.iter().map(|receipt| receipt.attempt).eq(1..=last);
+    let goes_on = |receipt: &Receipt| receipt.goes_on == (receipt.attempt < last);
+    let by_site = |receipt: &Receipt| matches!(receipt.exit, Exit::SiteFault(_)) && receipt.price_micro == 0;
+    let lawful = receipts.iter().all(|receipt| goes_on(receipt) && (!receipt.goes_on || by_site(receipt)));
+    let allowed = last <= job.spec.attempts_max && kept.last() == job.receipt.as_ref();
+    if !numbers || !lawful || !allowed {
+        return broken(format!("job {} with {} attempts: {receipts:?}", job.id, job.spec.attempts_max));
+    }
+    if let Some(start) = starts.iter().find(|start| start.attempt > last) {
+        return broken(format!("job {} really began without a receipt: {start:?}", job.id));
+    }
+    receipts.iter().try_for_each(|receipt| check_start(job, receipt, starts))
+}
+
+fn jobs_home(world: &World, member: usize, job: &HomeJob) -> bool {
+    jobs::standing(world.store(member), job.id).is_ok_and(|found| found.is_some())
+}
+
+fn check_start(job: &HomeJob, receipt: &Receipt, starts: &[Start]) -> Checked {
+    let of_attempt: Vec<&Start> = starts.iter().filter(|start| start.attempt == receipt.attempt).collect();
+    match (receipt.started_at, of_attempt.as_slice()) {
+        (None, []) => Ok(()),
+        (Some(at), [start]) if receipt.site == start.site && start.at == at => Ok(()),
         // It began and ended within the same millisecond of its cancellation: nothing was used, nothing is paid.
-        (false, [_])
-            if receipt
-                .as_ref()
-                .is_some_and(|receipt| receipt.usage.wall_ms == 0 && receipt.price_micro == 0) =>
-        {
-            Ok(())
-        }
+        (None, [_]) if receipt.usage.wall_ms == 0 && receipt.price_micro == 0 => Ok(()),
         (_, starts) => broken(format!(
             "job {} is {} with receipt {receipt:?} and really began: {starts:?}",
             job.id,
             job.state.as_str()
         )),
     }
+}
+
+/// A job that names others began only if all of them completed, and was refused if one did not.
+fn check_waiting(world: &World, job: &HomeJob, began: bool) -> Checked {
+    let home = members().find(|member| jobs_home(world, *member, job)).expect("a home");
+    for other in &job.spec.after {
+        let ended = jobs::standing(world.store(home), *other)?.map(|(_, state)| state);
+        let completed = ended == Some(HomeState::Completed);
+        let ends_here = matches!(job.state, HomeState::Refused | HomeState::Cancelled);
+        if !completed && (began || !ends_here) {
+            return broken(format!(
+                "job {} is {} after {other}, which is {ended:?}",
+                job.id,
+                job.state.as_str()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// At rest nothing is set aside, and what was paid is what the receipts say.
@@ -255,7 +292,9 @@ fn check_hosted(world: &World, member: usize) -> Checked {
                 MEMBERS[member], hosted.job
             ));
         };
+        let of_attempts = |member| ledger::receipts_of(world.store(member), hosted.job);
         let same = hosted.receipt.is_some()
+            && of_attempts(member)? == of_attempts(home)?
             && hosted.receipt == job.receipt
             && job.admission.as_ref() == Some(&hosted.admission);
         if !same {
@@ -389,6 +428,8 @@ pub(super) fn outcomes(world: &World) -> Result<BTreeMap<&'static str, u64>, Vio
         for job in jobs::list(world.store(member), None, None, JOBS_MAX)? {
             *counts.entry(job.state.as_str()).or_default() += 1;
             let abroad = job.admission.is_some() && job.host != Some(member_id(member));
+            *counts.entry("tried again").or_default() += u64::from(job.attempt > 1);
+            *counts.entry("after another").or_default() += u64::from(!job.spec.after.is_empty());
             *counts.entry(if abroad { "abroad" } else { "at home or nowhere" }).or_default() += 1;
         }
     }

@@ -172,7 +172,7 @@ impl World {
     pub(super) fn apply(&mut self, operation: &Operation) {
         self.note(&operation.to_string());
         match operation {
-            Operation::Submit { person, spec } => self.submit(*person, spec),
+            Operation::Submit { person, spec, after } => self.submit(*person, spec, *after),
             Operation::SubmitAgain { earlier } => self.send(*earlier),
             Operation::Cancel { earlier } => self.cancel(*earlier),
             Operation::Crash { member } => self.crash(*member),
@@ -217,20 +217,28 @@ impl World {
         }
     }
 
-    fn submit(&mut self, person: usize, spec: &JobSpec) {
+    fn submit(&mut self, person: usize, spec: &JobSpec, after: Option<usize>) {
         let who = &fixture().people[person];
+        let mut spec = spec.clone();
+        // Home refuses to wait for a job that it does not know, or of another project.
+        let others = lock(&self.submissions);
+        let earlier = after.and_then(|number| others.get(number)).filter(|earlier| {
+            earlier.acknowledged && earlier.home == who.home && earlier.request.spec.project == spec.project
+        });
+        spec.after = earlier.map(Submission::job).into_iter().collect();
+        drop(others);
         let job =
             JobId::new(u64::try_from(self.now().as_millisecond()).expect("after 1970"), self.random.bytes());
         let claims = HolderClaims {
             job,
-            digest: Sha256Digest::of_json(spec).expect("a canonical form"),
+            digest: Sha256Digest::of_json(&spec).expect("a canonical form"),
             audience: member_id(who.home),
             issued_at: self.now(),
         };
         let proof = holder_proof(&who.holder, &claims).expect("a proof");
         let request = SubmitRequest {
             job,
-            spec: spec.clone(),
+            spec,
             passport: who.passport.clone(),
             holder_proof: proof.as_str().to_owned(),
         };
@@ -322,6 +330,7 @@ impl Place {
                 clock: self.clock,
                 directory: self.directory.clone(),
                 host_key: keys.signing.public_key(),
+                named: Mutex::default(),
             };
             (site.id, Arc::new(engine) as Arc<dyn sta_node::engines::Engine>)
         };

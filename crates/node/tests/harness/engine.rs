@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An engine that runs nothing: the job's command says what it would have done.
 //!
-//! `leave TEXT [TIMES]` ends with code 0 and TEXT in every declared output, `fail CODE` ends with that code, `wait` runs until cancelled.
+//! `leave TEXT [TIMES]` ends with code 0 and TEXT in every declared output, `fail CODE` ends with that code, `break TIMES` is failed by
+//! its site that often and then ends with code 0, `wait` runs until cancelled.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
 
 use sta_node::{
@@ -17,16 +22,50 @@ use sta_node::{
     outside::Clock,
 };
 use sta_protocol::{digest::Sha256Digest, federation::UsageSources};
+use tokio::sync::Notify;
 
 pub(crate) struct FakeEngine {
     root: PathBuf,
     clock: Arc<dyn Clock>,
     jobs: Mutex<BTreeMap<RunId, (EngineJob, Observation)>>,
+    /// Whether it orders its jobs itself, and names those that moved.
+    queue: AtomicBool,
+    named: Mutex<Vec<RunId>>,
+    moves: Notify,
+    looks: AtomicU32,
 }
 
 impl FakeEngine {
     pub(crate) fn new(root: &Path, clock: Arc<dyn Clock>) -> Self {
-        Self { root: root.to_owned(), clock, jobs: Mutex::default() }
+        Self {
+            root: root.to_owned(),
+            clock,
+            jobs: Mutex::default(),
+            queue: AtomicBool::new(false),
+            named: Mutex::default(),
+            moves: Notify::new(),
+            looks: AtomicU32::new(0),
+        }
+    }
+
+    /// From the node's start on, this engine orders its jobs itself.
+    pub(crate) fn order_jobs_itself(&self) {
+        self.queue.store(true, Ordering::SeqCst);
+    }
+
+    /// How often it was asked where a job stands.
+    pub(crate) fn looks(&self) -> u32 {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    /// What it was given to run.
+    pub(crate) fn taken(&self) -> Vec<RunId> {
+        self.jobs.lock().unwrap().keys().copied().collect()
+    }
+
+    fn moves(&self, id: RunId) {
+        self.named.lock().unwrap().push(id);
+        self.moves.notify_one();
     }
 
     fn file(&self, id: RunId, name: &str) -> PathBuf {
@@ -63,8 +102,27 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
-    fn check(&self, _job: &EngineJob) -> Result<(), Objection> {
-        Ok(())
+    fn check(&self, job: &EngineJob) -> Result<(), Objection> {
+        if job.image == "host" {
+            return Ok(());
+        }
+        Err(Objection::Image { image: job.image.clone(), known: "host".to_owned() })
+    }
+
+    fn has_queue(&self) -> bool {
+        self.queue.load(Ordering::SeqCst)
+    }
+
+    fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                let named = std::mem::take(&mut *self.named.lock().unwrap());
+                if !named.is_empty() {
+                    return Some(named);
+                }
+                self.moves.notified().await;
+            }
+        })
     }
 
     fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
@@ -75,16 +133,22 @@ impl Engine for FakeEngine {
                 ["leave", text, times] => {
                     self.outcome(job, Exit::Code(0), Some(&text.repeat(times.parse().unwrap())))
                 }
+                ["break", times] if job.id.attempt <= times.parse().unwrap() => {
+                    self.outcome(job, Exit::SiteFault("a node was lost".to_owned()), None)
+                }
+                ["break", _] => self.outcome(job, Exit::Code(0), Some("at last")),
                 ["fail", code] => self.outcome(job, Exit::Code(code.parse().unwrap()), None),
                 _ => Observation::Running { started_at: self.clock.now() },
             };
             self.jobs.lock().unwrap().entry(job.id).or_insert((job.clone(), observation));
+            self.moves(job.id);
             Ok(())
         })
     }
 
     fn observe(&self, id: RunId) -> Answer<'_, Observation> {
         Box::pin(async move {
+            self.looks.fetch_add(1, Ordering::SeqCst);
             let jobs = self.jobs.lock().unwrap();
             Ok(jobs.get(&id).map_or(Observation::Unknown, |(_, observation)| observation.clone()))
         })
@@ -95,6 +159,7 @@ impl Engine for FakeEngine {
             if let Some((job, observation)) = self.jobs.lock().unwrap().get_mut(&id) {
                 *observation = self.outcome(job, Exit::Cancelled, None);
             }
+            self.moves(id);
             Ok(())
         })
     }

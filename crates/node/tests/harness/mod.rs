@@ -63,6 +63,8 @@ pub(crate) struct TestNode {
     pub(crate) node: Arc<Node>,
     /// Its routes.
     pub(crate) router: Router,
+    /// What runs the jobs of all its sites.
+    pub(crate) engine: Arc<FakeEngine>,
     _directory: TempDir,
 }
 
@@ -156,8 +158,10 @@ impl TestNode {
         let engine = Arc::new(FakeEngine::new(&directory.path().join("engine"), outside.clock.clone()));
         let terms = treaty.peek_unverified().unwrap();
         let sites = terms.sites.iter().filter(|site| site.member == member);
-        let sites: Vec<_> = sites.map(|site| SiteConfig { id: site.id.clone(), queue_max: 10 }).collect();
-        let engines: Engines = sites.iter().map(|site| (site.id.clone(), engine.clone() as _)).collect();
+        let sites: Vec<_> = sites
+            .map(|site| SiteConfig { id: site.id.clone(), queue_max: 10, handed_over_max: 5000 })
+            .collect();
+        let engines: Engines = sites.iter().map(|site| (site.id.clone(), Arc::clone(&engine) as _)).collect();
         let config = Config {
             directory: directory.path().to_owned(),
             member,
@@ -177,7 +181,7 @@ impl TestNode {
         }
         let people = vec!["ada".parse().unwrap()];
         registry::put_project(&node, "digits".parse().unwrap(), 1_000_000_000, people).await.unwrap();
-        Self { router: router(Arc::clone(&node)), node, _directory: directory }
+        Self { router: router(Arc::clone(&node)), node, engine, _directory: directory }
     }
 
     /// This member.

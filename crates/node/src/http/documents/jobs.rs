@@ -7,7 +7,7 @@ use sta_protocol::{
     class::Class,
     digest::Sha256Digest,
     federation::{Admission, Exit, OutputFile, Receipt, Usage},
-    ids::{JobId, MemberId, OfferId, ProjectId, ResearcherId, SiteId},
+    ids::{JobId, MemberId, OfferId, ProjectId, ReceiptId, ResearcherId, SiteId},
     jws::Signed,
 };
 use utoipa::ToSchema;
@@ -20,8 +20,9 @@ use crate::{
         StoreError,
         hosted::HostedJob,
         jobs::{HomeJob, HomeState},
-        outbox,
+        ledger, outbox,
         peers::{self, HeldOutput},
+        waits,
     },
     text::Language,
 };
@@ -40,7 +41,7 @@ pub struct JobDocument {
     /// Who asked.
     #[schema(value_type = String)]
     pub researcher: ResearcherId,
-    /// `offered`, `admitted`, `running`, `completed`, `failed`, `cancelled` or `refused`.
+    /// `waiting`, `offered`, `admitted`, `running`, `completed`, `failed`, `cancelled` or `refused`.
     pub state: String,
     /// The member where it was submitted.
     #[schema(value_type = String)]
@@ -80,10 +81,59 @@ pub struct JobDocument {
     pub outputs_missing: Vec<String>,
     /// Of a refused job: every reason, of every site and host.
     pub refusals: Vec<RefusalDocument>,
+    /// Which attempt is under way or was the last, from 1 on.
+    pub attempt: u32,
+    /// The attempts that have ended, the last one among them.
+    pub attempts: Vec<AttemptDocument>,
     /// What it waits for, in a few words.
     pub waiting_for: Option<String>,
     /// Whether its researcher wants it stopped.
     pub cancel_asked: bool,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttemptDocument {
+    /// Which one, from 1 on.
+    pub attempt: u32,
+    /// Where it was made.
+    #[schema(value_type = String)]
+    pub site: SiteId,
+    /// How it ended.
+    #[schema(value_type = ExitDocument)]
+    pub exit: Exit,
+    /// When it began; none when it never did.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    pub ended_at: Timestamp,
+    /// The id of its receipt.
+    #[schema(value_type = String)]
+    pub receipt: ReceiptId,
+}
+
+impl AttemptDocument {
+    /// What a receipt says of its attempt.
+    fn new(receipt: &Receipt) -> Self {
+        Self {
+            attempt: receipt.attempt,
+            site: receipt.site.clone(),
+            exit: receipt.exit.clone(),
+            started_at: receipt.started_at,
+            ended_at: receipt.ended_at,
+            receipt: receipt.receipt,
+        }
+    }
+
+    /// The attempts of a job that have ended.
+    fn of(node: &Node, job: &HomeJob, last: Option<&Receipt>) -> Result<Vec<Self>, StoreError> {
+        if job.attempt == 1 {
+            return Ok(last.map(Self::new).into_iter().collect());
+        }
+        let receipts = node.store.read(|connection| ledger::receipts_of(connection, job.id))?;
+        receipts.iter().map(|receipt| peek(receipt).map(|receipt| Self::new(&receipt))).collect()
+    }
 }
 
 /// A file that a job left.
@@ -145,6 +195,10 @@ pub struct HostedDocument {
     pub site: SiteId,
     /// `staging`, `ready`, `starting`, `running` or `finished`.
     pub state: String,
+    /// Which attempt is under way or was the last, from 1 on.
+    pub attempt: u32,
+    /// Why the site has not begun it, in the site's words.
+    pub reason: Option<String>,
     /// When it was admitted.
     #[schema(value_type = String, format = DateTime)]
     pub admitted_at: Timestamp,
@@ -205,7 +259,8 @@ impl JobDocument {
         let receipt = job.receipt.as_ref().map(peek).transpose()?;
         let refusals = match job.state {
             HomeState::Refused => RefusalDocument::list(&Dossier::of(job)?.all_refusals(), language),
-            HomeState::Offered
+            HomeState::Waiting
+            | HomeState::Offered
             | HomeState::Admitted
             | HomeState::Running
             | HomeState::Completed
@@ -242,6 +297,8 @@ impl JobDocument {
             outputs_missing: receipt
                 .as_ref()
                 .map_or_else(Vec::new, |receipt| receipt.outputs_missing.clone()),
+            attempt: job.attempt,
+            attempts: AttemptDocument::of(node, job, receipt.as_ref())?,
             exit: receipt.map(|receipt| receipt.exit),
             refusals,
             waiting_for: waiting_for(node, job)?,
@@ -271,7 +328,12 @@ impl HostedDocument {
     ///
     /// # Errors
     /// A stored document does not read.
-    pub fn new(node: &Node, hosted: &HostedJob, language: Language) -> Result<Self, StoreError> {
+    pub fn new(
+        node: &Node,
+        hosted: &HostedJob,
+        reason: Option<String>,
+        language: Language,
+    ) -> Result<Self, StoreError> {
         let receipt = hosted.receipt.as_ref().map(peek).transpose()?;
         let mut outputs = Vec::new();
         for file in receipt.iter().flat_map(|receipt| &receipt.outputs) {
@@ -286,6 +348,8 @@ impl HostedDocument {
             home: hosted.home.clone(),
             site: hosted.site.clone(),
             state: hosted.state.as_str().to_owned(),
+            attempt: hosted.attempt,
+            reason,
             admitted_at: hosted.admitted_at,
             // A job may be over before anybody saw it begin.
             started_at: hosted.started_at.or(receipt.as_ref().and_then(|receipt| receipt.started_at)),
@@ -336,6 +400,14 @@ fn waiting_for(node: &Node, job: &HomeJob) -> Result<Option<String>, StoreError>
     let host = || job.host.as_ref().map_or("the host", MemberId::as_str);
     let site = || job.site.as_ref().map_or("the site", SiteId::as_str);
     Ok(match job.state {
+        HomeState::Waiting => {
+            let others = node.store.read(|connection| waits::of(connection, job.id))?;
+            let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+            Some(format!(
+                "end of {}",
+                if names.is_empty() { "nothing any more".to_owned() } else { names.join(", ") }
+            ))
+        }
         HomeState::Offered => Some(format!("answer of {}", host())),
         HomeState::Admitted => Some(format!("inputs and room at {}", site())),
         HomeState::Running => Some(format!("end of the run at {}", site())),

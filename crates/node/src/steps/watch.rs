@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Watch: the host gives waiting jobs to the site's engine, and looks at those that the engine has.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use sta_protocol::{ids::SiteId, treaty::Resources};
+
+use super::{StepError, retry, run};
+use crate::{
+    engines::{Engine, Observation, RunId},
+    node::Node,
+    store::{
+        StoreError, Tx,
+        hosted::{self, HostState, HostedJob, ReadyJob, SiteUse, UnderWay},
+        outbox::{self, Effect, Lane},
+    },
+};
+
+/// The most jobs of a site that one look follows; more are never under way.
+const LOOK_MAX: u32 = 100_000;
+/// How many jobs are looked at side by side, so that what they come to is written together.
+const ABREAST: usize = 16;
+/// How many jobs of a site are started at once, and how many are handed to one that orders them itself.
+const START_MAX: (u32, u32) = (32, 256);
+/// How long somebody who asks why a job waits is kept waiting for the site's answer.
+const REASON_WAIT: Duration = Duration::from_secs(2);
+
+/// Starts waiting jobs, in the order they were admitted. A site that orders its jobs itself is given them as they come, up
+/// to a number; any other while it has room, and strictly in order: a small job never passes a large one, so that the
+/// large one's turn comes.
+///
+/// # Errors
+/// The store failed.
+pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
+    let Some((terms, settings)) = node.own_site(site) else { return Ok(()) };
+    let room = Room {
+        whole: terms.resources,
+        handed_over_max: run::engine(node, site)?.has_queue().then_some(settings.handed_over_max),
+    };
+    let (owner, now) = (node.member().clone(), node.outside.now());
+    let held = node.store.read(|connection| hosted::site_use(connection, site, &owner))?;
+    let startable = |held: &SiteUse, ready: Vec<ReadyJob>| room.first_of(held, ready);
+    // Without room for the first nothing starts, and the writer is left alone.
+    let ready = node.store.read(|connection| hosted::ready(connection, site, now, room.limit(&held)))?;
+    if startable(&held, ready).is_empty() {
+        return Ok(());
+    }
+    let (site, lane) = (site.clone(), Lane::Engine(site.clone()));
+    let put_lane = lane.clone();
+    let write = node.store.write(move |tx| {
+        let held = hosted::site_use(tx.connection(), &site, &owner)?;
+        let ready = hosted::ready(tx.connection(), &site, now, room.limit(&held))?;
+        room.first_of(&held, ready).iter().try_for_each(|job| start(tx, job, &put_lane, now))
+    });
+    write.await?;
+    node.wake(&lane);
+    Ok(())
+}
+
+/// Durable now: the engine is told from the outbox, and looks the job up before it takes it.
+fn start(tx: &Tx<'_>, job: &ReadyJob, lane: &Lane, now: jiff::Timestamp) -> Result<(), StoreError> {
+    hosted::set_starting(tx, job.job)?;
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    outbox::put(tx, lane, Effect::Start, job.job, &job.offer_id.to_string(), now_ms)
+}
+
+/// What a site may be given.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    whole: Resources,
+    /// Of a site that orders its jobs itself, how many it may have at once, running or not.
+    handed_over_max: Option<u32>,
+}
+
+impl Room {
+    /// How many waiting jobs are worth a look.
+    fn limit(&self, held: &SiteUse) -> u32 {
+        match self.handed_over_max {
+            Some(most) => most.saturating_sub(held.jobs_running).min(START_MAX.1),
+            None => START_MAX.0,
+        }
+    }
+
+    /// Those at the head of the queue for which there is room.
+    fn first_of(&self, held: &SiteUse, ready: Vec<ReadyJob>) -> Vec<ReadyJob> {
+        if self.handed_over_max.is_some() {
+            return ready;
+        }
+        let mut used = add(held.running_home, held.running_guests);
+        let fits = |job: &ReadyJob| {
+            used = add(used, job.resources);
+            fits(used, self.whole)
+        };
+        ready.into_iter().take_while(fits).collect()
+    }
+}
+
+fn fits(used: Resources, whole: Resources) -> bool {
+    used.cpu_cores <= whole.cpu_cores && used.memory_bytes <= whole.memory_bytes && used.gpus <= whole.gpus
+}
+
+fn add(a: Resources, b: Resources) -> Resources {
+    Resources {
+        cpu_cores: a.cpu_cores.saturating_add(b.cpu_cores),
+        memory_bytes: a.memory_bytes.saturating_add(b.memory_bytes),
+        gpus: a.gpus.saturating_add(b.gpus),
+    }
+}
+
+/// Why the site has not begun a job, in the site's words; none when it runs, is over, or the site does not say in time.
+pub async fn reason(node: &Node, job: &HostedJob) -> Option<String> {
+    if job.state != HostState::Starting {
+        return None;
+    }
+    let engine = node.engines.get(&job.site)?;
+    match tokio::time::timeout(REASON_WAIT, engine.observe(job.run())).await {
+        Ok(Ok(Observation::Pending { reason })) => reason,
+        Ok(Ok(_) | Err(_)) | Err(_) => None,
+    }
+}
+
+/// What a look at a site found.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// How many jobs it went through.
+    pub under_way: usize,
+    /// Those whose engine or record failed, which are to be looked at again.
+    pub failed: Vec<RunId>,
+    /// Why, of one of them.
+    pub trouble: Option<StepError>,
+}
+
+/// Looks at every job that the site's engine has or is being given, and records what is new.
+///
+/// # Errors
+/// The store cannot say which they are.
+pub async fn look_at_all(node: &Node, site: &SiteId) -> Result<Looked, StepError> {
+    let all = node.store.read(|connection| hosted::under_way(connection, site, LOOK_MAX))?;
+    look(node, site, all).await
+}
+
+/// Looks at the attempts that the engine named. One that is over, or not this node's, is passed over.
+///
+/// # Errors
+/// The store cannot say where they stand.
+pub async fn look_at(node: &Node, site: &SiteId, runs: &[RunId]) -> Result<Looked, StepError> {
+    let found = node.store.read(|connection| {
+        runs.iter()
+            .filter_map(|run| hosted::find_under_way(connection, site, *run).transpose())
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    look(node, site, found).await
+}
+
+async fn look(node: &Node, site: &SiteId, jobs: Vec<UnderWay>) -> Result<Looked, StepError> {
+    let engine = run::engine(node, site)?;
+    let mut looked = Looked { under_way: jobs.len(), ..Looked::default() };
+    let looks = jobs.into_iter().map(|job| async move {
+        let outcome = if node.is_stopping() { Ok(()) } else { look_at_one(node, engine, job).await };
+        (job.run, outcome)
+    });
+    let mut looks = stream::iter(looks).buffer_unordered(ABREAST);
+    while let Some((run, outcome)) = looks.next().await {
+        if let Err(error) = outcome {
+            looked.failed.push(run);
+            looked.trouble = Some(error);
+        }
+    }
+    Ok(looked)
+}
+
+async fn look_at_one(node: &Node, engine: &dyn Engine, job: UnderWay) -> Result<(), StepError> {
+    let observed = engine.observe(job.run).await?;
+    let is_new = match &observed {
+        // Not taken over yet: the effect that does it is in the outbox.
+        Observation::Unknown | Observation::Pending { .. } => false,
+        Observation::Running { .. } => !job.began,
+        Observation::Finished(_) => true,
+    };
+    let found =
+        if is_new { node.store.read(|connection| hosted::find(connection, job.run.job))? } else { None };
+    let Some(hosted_job) = found.filter(|found| found.run() == job.run) else { return Ok(()) };
+    match observed {
+        Observation::Running { started_at } => run::began(node, &hosted_job, started_at).await,
+        Observation::Finished(outcome) => retry::attempt_ended(node, &hosted_job, outcome).await,
+        Observation::Unknown | Observation::Pending { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Sites that order their jobs themselves: they are given what waits, and only what they name is looked at.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{World, spec};
+
+#[tokio::test(start_paused = true)]
+async fn a_site_with_a_queue_is_given_more_than_it_has_room_for_and_looked_at_where_it_says() {
+    let world = World::open().await;
+    world.ca.engine.order_jobs_itself();
+    world.run();
+    let whole = world.ca.node.treaty.site(&"quebec-hydro".parse().unwrap()).unwrap().resources;
+    let mut endless = spec();
+    endless.command = vec!["wait".to_owned()];
+    endless.cpu_cores = whole.cpu_cores;
+    endless.time_limit_s = 10;
+    endless.sites_allowed = vec!["quebec-hydro".parse().unwrap()];
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(world.ca.submit("ada", &endless).await.ok()["id"].as_str().unwrap().to_owned());
+    }
+    for id in &ids {
+        world.ca.wait_for("ada", id, "running").await;
+    }
+    let looks = world.ca.engine.looks();
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(world.ca.engine.looks(), looks, "nothing moved, and nobody asked");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.ca.engine.looks(), looks + 4, "all of them once a minute");
+    world.ca.post("ada", &format!("/v1/jobs/{}/cancel", ids[2]), &json!({})).await.ok();
+    world.ca.wait_for("ada", &ids[2], "cancelled").await;
+    assert_eq!(world.ca.engine.looks(), looks + 5, "the one that it named");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_without_a_queue_is_given_what_it_has_room_for() {
+    let world = World::open().await;
+    world.run();
+    let whole = world.ca.node.treaty.site(&"quebec-hydro".parse().unwrap()).unwrap().resources;
+    let mut endless = spec();
+    endless.command = vec!["wait".to_owned()];
+    endless.cpu_cores = whole.cpu_cores;
+    endless.time_limit_s = 10;
+    endless.sites_allowed = vec!["quebec-hydro".parse().unwrap()];
+    let first = world.ca.submit("ada", &endless).await.ok()["id"].as_str().unwrap().to_owned();
+    world.ca.wait_for("ada", &first, "running").await;
+    let second = world.ca.submit("ada", &endless).await.ok()["id"].as_str().unwrap().to_owned();
+    world.ca.wait_for("ada", &second, "admitted").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.ca.engine.taken().len(), 1);
+    world.ca.post("ada", &format!("/v1/jobs/{first}/cancel"), &json!({})).await.ok();
+    world.ca.wait_for("ada", &second, "running").await;
+}
