@@ -226,12 +226,10 @@ impl Inner {
         }
     }
 
+    /// The outcome as it is recorded, by whichever engine over these records saw it.
     async fn finished(&self, id: RunId) -> Result<Outcome, EngineError> {
-        match self.observe(id).await? {
-            Observation::Finished(outcome) => Ok(outcome),
-            Observation::Unknown => Err(EngineError::Unknown { id }),
-            Observation::Pending { .. } | Observation::Running { .. } => Err(EngineError::NotFinished { id }),
-        }
+        let record = self.records(Records::find, id).await?.ok_or(EngineError::Unknown { id })?;
+        record.outcome.ok_or(EngineError::NotFinished { id })
     }
 
     async fn cancel(&self, run: RunId) -> Result<(), EngineError> {

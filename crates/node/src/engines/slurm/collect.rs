@@ -283,7 +283,8 @@ fn together(live: &Live, measured: Vec<Measured>, outputs: Vec<OutputFile>) -> O
     let missing = |name: &&String| !outputs.iter().any(|output| output.name == **name);
     Outcome {
         exit,
-        started_at: began.unwrap_or(ended_at),
+        // What was told of a running job stays true, though Slurm tells whole seconds.
+        started_at: began.map_or(ended_at, |began| live.started_at.map_or(began, |told| told.min(began))),
         ended_at,
         usage: Usage {
             wall_ms: measured.iter().map(|task| task.end.wall_ms).sum(),

@@ -172,8 +172,9 @@ impl Known<'_> {
         let (started_at, ended_at, wall) = self.times();
         let (seen, ended) = (self.seen, self.stamps.ended);
         let cpu = seen.and_then(|seen| seen.cpu_ms).filter(|ms| *ms > 0);
-        let memory = seen.and_then(|seen| seen.memory_bytes).filter(|bytes| *bytes > 0);
         let peak = ended.map(|ended| ended.memory_peak_bytes).filter(|bytes| *bytes > 0);
+        // Slurm looks every few seconds and misses what comes and goes between; the kernel's own count does not.
+        let memory = seen.and_then(|seen| seen.memory_bytes).filter(|bytes| *bytes > peak.unwrap_or(0));
         let ran = self.stamps.began.is_some() || wall == UsageSource::Scheduler;
         let source = |by_scheduler: bool, by_stamps: bool| match (by_scheduler, by_stamps) {
             (true, _) => UsageSource::Scheduler,

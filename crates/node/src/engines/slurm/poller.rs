@@ -146,27 +146,25 @@ impl Inner {
 
     /// Takes what the queue says of a run into its state.
     async fn merge(&self, run: RunId, rows: &[QueueRow], now: Timestamp) -> Result<Standing, EngineError> {
-        let (started, standing) = {
-            let mut all = lock(&self.live);
-            let Some(live) = all.get_mut(&run) else { return Ok(Standing::Steady) };
-            if rows.is_empty() {
-                live.unseen_since.get_or_insert(now);
-                return Ok(Standing::Unseen);
-            }
-            live.unseen_since = None;
-            let before = (live.started_at, live.reason.clone());
-            live.take_in(rows);
-            let standing = live.standing(rows, now);
-            let moved = before != (live.started_at, live.reason.clone());
-            if moved {
-                self.moved(run);
-            }
-            (live.started_at.filter(|_| before.0.is_none()), standing)
-        };
-        if let Some(at) = started {
+        let Some(known) = lock(&self.live).get(&run).cloned() else { return Ok(Standing::Steady) };
+        let began = began(rows).filter(|_| known.started_at.is_none());
+        if let Some(at) = began {
+            // Durable before anybody is told, so that a later engine tells the same.
             self.records(move |records, run| records.started(run, at), run).await?;
         }
-        Ok(standing)
+        let mut all = lock(&self.live);
+        let Some(live) = all.get_mut(&run) else { return Ok(Standing::Steady) };
+        if rows.is_empty() {
+            live.unseen_since.get_or_insert(now);
+            return Ok(Standing::Unseen);
+        }
+        live.unseen_since = None;
+        live.started_at = live.started_at.or(began);
+        live.take_in(rows);
+        if (known.started_at, &known.reason) != (live.started_at, &live.reason) {
+            self.moved(run);
+        }
+        Ok(live.standing(rows, now))
     }
 
     /// Runs that the queue does not know: what accounting says of them, and what is done when nobody knows them.
@@ -297,6 +295,13 @@ impl Inner {
             }
         }
     }
+}
+
+/// When the first of a run's tasks began, if one runs or has just ended.
+fn began(rows: &[QueueRow]) -> Option<Timestamp> {
+    let runs = rows.iter().any(|row| matches!(row.state, State::Running | State::Completing));
+    let started = rows.iter().filter(|row| row.state != State::Pending).filter_map(|row| row.started_at);
+    if runs { started.min() } else { None }
 }
 
 /// What a look at the queue says of a run.

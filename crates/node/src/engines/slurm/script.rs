@@ -12,6 +12,8 @@ use sta_protocol::job::Shape;
 use super::{records::SiteAccount, settings::SlurmSettings, site_commands::quoted};
 use crate::engines::{EngineJob, RunId};
 
+/// The batch script, with the names of what is put into it between `@`.
+const BATCH: &str = include_str!("batch.sh");
 /// What `--comment` begins with; the run follows.
 pub(super) const COMMENT: &str = "sta:";
 /// The exit code of a batch script that could not write its stamps.
@@ -99,71 +101,18 @@ fn sbatch(settings: &SlurmSettings, job: &EngineJob, account: &SiteAccount, run:
 /// The batch script.
 fn batch(settings: &SlurmSettings, job: &EngineJob, run: &str, runtime: &[String]) -> String {
     let command: Vec<String> = runtime.iter().chain(&job.command).map(|word| quoted(word)).collect();
-    let full = "echo 'sta: the directory of the job cannot be written: is the disk or the quota full?' >&2";
-    format!(
-        r#"#!/bin/sh
-# A job of sta: {id}. It begins once, however often this script is started.
-umask 077
-run={run}
-index=${{SLURM_ARRAY_TASK_ID:-0}}
-if ! mkdir "$run/once.$index" 2>/dev/null; then
-  [ -d "$run/once.$index" ] && exit 0
-  {full}
-  exit {CANNOT_WRITE}
-fi
-stamp() {{ printf '%s\n' "$2" >"$run/.$1.$index" && mv "$run/.$1.$index" "$run/$1.$index"; }}
-cd "$run/work" && stamp began "$(date +%s%N) $SLURM_JOB_ID $(hostname)" || {{
-  {full}
-  exit {CANNOT_WRITE}
-}}
-# Slurm asks every process of the job to end; this one stays to write down how the command did.
-trap : TERM INT HUP USR1 USR2
-exec 3>&2
-setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" {starter} {command} </dev/null 2>"$run/.said.$index" &
-waiter=$!
-exec 3>&-
-(
-  trap - TERM
-  sleep {limit}
-  echo over >"$run/limit.$index"
-  group=$(cat "$run/.pid.$index")
-  kill -TERM "-$group"
-  sleep {grace}
-  kill -KILL "-$group"
-) >/dev/null 2>&1 &
-timer=$!
-while :; do
-  wait "$waiter"
-  status=$?
-  kill -0 "$waiter" 2>/dev/null || break
-done
-how=code
-if [ -s "$run/.said.$index" ]; then
-  how=signal
-  status=$((status & 127))
-elif [ "$status" -gt 128 ] && kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; then
-  # setsid was ended itself and cannot say how the command ends: only that it does is waited for.
-  how=unknown
-  while kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; do sleep 0.1; done
-fi
-kill "$timer" 2>/dev/null
-peak=0
-while IFS=: read -r _ _ group; do
-  for file in "/sys/fs/cgroup/memory${{group%/step_*}}/memory.max_usage_in_bytes" "/sys/fs/cgroup${{group%/step_*}}/memory.peak"; do
-    [ -r "$file" ] && peak=$(cat "$file") && break 2
-  done
-done </proc/self/cgroup
-times >"$run/.times.$index"
-stamp ended "$(date +%s%N) $how $status $peak $(tail -n 1 "$run/.times.$index")"
-[ "$how" = signal ] && trap - TERM INT HUP USR1 USR2 && kill "-$status" $$
-exit "$status"
-"#,
-        id = job.id,
-        limit = job.time_limit_s,
-        grace = settings.grace_s,
-        starter = starter(settings, job, run),
-        command = command.join(" "),
-    )
+    let values = [
+        ("@id@", job.id.to_string()),
+        ("@path@", quoted(&settings.search_path)),
+        ("@run@", run.to_owned()),
+        ("@cannot_write@", CANNOT_WRITE.to_string()),
+        ("@limit@", job.time_limit_s.to_string()),
+        ("@grace@", settings.grace_s.to_string()),
+        ("@starter@", starter(settings, job, run)),
+        // Last, because it is the researcher's: what stands in it is replaced by nothing.
+        ("@command@", command.join(" ")),
+    ];
+    values.iter().fold(BATCH.to_owned(), |script, (name, value)| script.replace(name, value))
 }
 
 /// The words before the command that give it its environment and nothing else; with several processes, each its own.
@@ -193,7 +142,7 @@ fn starter(settings: &SlurmSettings, job: &EngineJob, run: &str) -> String {
         );
     }
     let pick = format!(
-        r#"for name in $(env | sed -n 's/^\(SLURM_[A-Za-z0-9_]*\|CUDA_VISIBLE_DEVICES\|ROCR_VISIBLE_DEVICES\|ZE_AFFINITY_MASK\|GPU_DEVICE_ORDINAL\)=.*/\1/p'); do
+        r#"for name in $(env | sed -n 's/^\(SLURM[A-Za-z0-9_]*\|CUDA_VISIBLE_DEVICES\|ROCR_VISIBLE_DEVICES\|ZE_AFFINITY_MASK\|GPU_DEVICE_ORDINAL\)=.*/\1/p'); do
   case $name in SLURM_EXPORT_ENV | SLURM_GET_USER_ENV) continue ;; esac
   eval "value=\$$name"
   set -- "$name=$value" "$@"
