@@ -25,6 +25,29 @@ pub struct RawConfig {
     /// The sites that this node drives; each is one of the treaty's.
     #[serde(default)]
     pub sites: Vec<RawSite>,
+    /// What its files may take of the disk.
+    #[serde(default)]
+    pub disk: DiskConfig,
+}
+
+/// What a node's files may take of the disk, `[disk]` in `sta.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskConfig {
+    /// How much the files of one project's unfinished jobs may take at this node, in bytes; 0 is no limit.
+    pub bytes_max_per_project: u64,
+    /// How much of the disk stays free whatever comes in, in bytes.
+    pub bytes_free_min: u64,
+    /// How many days a file of class `open` stays after its last job, for the next; others go with their last job.
+    pub cache_days: u32,
+    /// After how many hours without a byte what was begun of a file is removed.
+    pub partial_hours_max: u32,
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        Self { bytes_max_per_project: 0, bytes_free_min: 1 << 30, cache_days: 7, partial_hours_max: 72 }
+    }
 }
 
 /// A site as written.
@@ -63,6 +86,8 @@ pub struct Config {
     pub treaty: PathBuf,
     /// The sites it drives.
     pub sites: Vec<SiteConfig>,
+    /// What its files may take of the disk.
+    pub disk: DiskConfig,
 }
 
 /// One site that this node drives.
@@ -133,6 +158,7 @@ impl Config {
             directory: directory.to_owned(),
             member: raw.member,
             listen,
+            disk: raw.disk,
             sites: raw
                 .sites
                 .into_iter()

@@ -49,6 +49,10 @@ pub struct Metrics {
     pub peer_cosign_age_seconds: Family<NameLabel, Gauge>,
     /// Entries of the audit log.
     pub audit_entries: Gauge,
+    /// Bytes of files sent to other members.
+    pub file_bytes_served: Counter,
+    /// Bytes of files taken from other members.
+    pub file_bytes_fetched: Counter,
 }
 
 impl Metrics {
@@ -74,6 +78,14 @@ impl Metrics {
         );
         let audit_entries = Gauge::default();
         registry.register("audit_entries", "Entries of the audit log", audit_entries.clone());
+        let file_bytes_served = Counter::default();
+        registry.register("file_bytes_served", "Bytes of files sent to members", file_bytes_served.clone());
+        let file_bytes_fetched = Counter::default();
+        registry.register(
+            "file_bytes_fetched",
+            "Bytes of files taken from members",
+            file_bytes_fetched.clone(),
+        );
         Self {
             registry,
             requests,
@@ -83,6 +95,8 @@ impl Metrics {
             outbox,
             peer_cosign_age_seconds,
             audit_entries,
+            file_bytes_served,
+            file_bytes_fetched,
         }
     }
 

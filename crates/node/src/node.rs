@@ -15,7 +15,7 @@ use sta_protocol::{
     ids::{MemberId, SiteId},
     treaty::{Member, SignedTreaty, Site, VerifiedTreaty},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     config::{Config, SiteConfig},
@@ -24,6 +24,7 @@ use crate::{
     metrics::Metrics,
     outside::Outside,
     peers::{inbound::ReplayCache, outbound::Outbound},
+    steps::{arrive, disk},
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
 
@@ -52,6 +53,8 @@ pub struct Node {
     pub metrics: Metrics,
     /// Signed requests it has seen.
     pub replays: ReplayCache,
+    /// How much may be on its way to this node at once, in units of [`crate::steps::arrive`].
+    pub(crate) arriving: Semaphore,
     wakers: BTreeMap<String, Arc<Notify>>,
     stopping: AtomicBool,
     stopped: Notify,
@@ -92,9 +95,11 @@ impl Node {
         let blobs = Blobs::open(&config.directory.join("blobs"))?;
         let lane_names = lanes(&treaty, &config).map(|lane| lane.to_string());
         let site_names = config.sites.iter().map(|site| format!("site/{}", site.id));
-        let wakers = lane_names.chain(site_names).map(|name| (name, Arc::default())).collect();
+        let names = lane_names.chain(site_names).chain([disk::WAKER.to_owned()]);
+        let wakers = names.map(|name| (name, Arc::default())).collect();
         let node = Arc::new(Self {
             replays: ReplayCache::new(outside.now()),
+            arriving: Semaphore::new(arrive::UNITS),
             wakers,
             stopping: AtomicBool::new(false),
             stopped: Notify::new(),
@@ -123,6 +128,7 @@ impl Node {
         }
         workers.push(tokio::spawn(crate::peers::witness::keep_witnessed(Arc::clone(self))));
         workers.push(tokio::spawn(crate::peers::reports::keep_reports(Arc::clone(self))));
+        workers.push(tokio::spawn(disk::keep_tidy(Arc::clone(self))));
         workers
     }
 
@@ -202,6 +208,13 @@ impl Node {
     /// Tells a site's worker that there is something to look at.
     pub fn wake_site(&self, site: &SiteId) {
         if let Some(waker) = self.wakers.get(&format!("site/{site}")) {
+            waker.notify_one();
+        }
+    }
+
+    /// Tells the disk's worker that a job is over, and its files may go.
+    pub fn wake_disk(&self) {
+        if let Some(waker) = self.wakers.get(disk::WAKER) {
             waker.notify_one();
         }
     }

@@ -145,7 +145,8 @@ impl Transport for HttpTransport {
 /// Reads a body up to [`ANSWER_BYTES_MAX`], so that no peer can fill this node's memory.
 async fn bounded_body(mut response: reqwest::Response, url: &str) -> Result<Bytes, TransportError> {
     let failed = |reason: String| TransportError { url: url.to_owned(), reason };
-    let mut body = Vec::new();
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Vec::with_capacity(announced.unwrap_or_default().min(ANSWER_BYTES_MAX));
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(root_cause(&error)))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(failed(format!("its answer is longer than {ANSWER_BYTES_MAX} bytes")));

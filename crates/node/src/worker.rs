@@ -25,12 +25,29 @@ const RETRY_MS: (u64, u64) = (200, 30_000);
 const SILENCE_MS_MAX: u64 = 5000;
 /// How long a lane without work sleeps before it looks by itself.
 const LANE_IDLE: Duration = Duration::from_secs(1);
+/// How many bytes are read, written or hashed without a thread of their own.
+const AT_ONCE_BYTES_MAX: u64 = 64 << 10;
 /// How often a site with jobs under way is looked at, and one without.
 const SITE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
 /// How often all jobs of a site with a queue of its own are looked at, in case its engine did not name one.
 const LOOK_AT_ALL: Duration = Duration::from_secs(60);
 /// The most jobs that are kept by name to be looked at; beyond, all are.
 const NAMED_MAX: usize = 10_000;
+
+/// Does what keeps a disk or a processor busy beside the requests; what is small is done at once.
+pub(crate) async fn beside<T: Send + 'static>(bytes: u64, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if bytes <= AT_ONCE_BYTES_MAX {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it whoever waits here.
+            Err(_cancelled) => std::future::pending().await,
+        },
+    }
+}
 
 /// Carries out the effects of one lane until the node stops.
 pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {

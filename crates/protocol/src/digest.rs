@@ -162,7 +162,13 @@ fn refuse_rounded_numbers(value: &serde_json::Value) -> Result<(), DigestError> 
 /// The value of a `Content-Digest` header for `body`: `sha-256=:base64:` (RFC 9530 §2).
 #[must_use]
 pub fn content_digest_header(body: &[u8]) -> String {
-    let digest = Item::new(BareItem::ByteSequence(Sha256Digest::of(body).0.to_vec()));
+    content_digest_field(Sha256Digest::of(body))
+}
+
+/// The value of a `Content-Digest` header for a body with that digest.
+#[must_use]
+pub fn content_digest_field(body: Sha256Digest) -> String {
+    let digest = Item::new(BareItem::ByteSequence(body.0.to_vec()));
     let fields = Dictionary::from_iter([(sfv::key_ref("sha-256").to_owned(), ListEntry::Item(digest))]);
     fields.serialize().expect("a dictionary of one member is not empty")
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    digest::{DigestError, Sha256Digest, content_digest_header, verify_content_digest},
+    digest::{DigestError, Sha256Digest, content_digest_field, content_digest_header, verify_content_digest},
     keys::{PublicKey, SigningKey},
 };
 use fields::{ReceivedSignature, byte_sequence, sign};
@@ -71,6 +71,19 @@ pub struct ResponseToSign<'a> {
     pub content_type: &'a str,
     /// The body's bytes; empty when there is none.
     pub body: &'a [u8],
+    /// The signature of the request that this answers: [`VerifiedRequest::signature`].
+    pub request_signature: &'a [u8; 64],
+}
+
+/// A response to be signed without its body at hand.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The type of the body.
+    pub content_type: &'a str,
+    /// SHA-256 of the body that will follow.
+    pub body: Sha256Digest,
     /// The signature of the request that this answers: [`VerifiedRequest::signature`].
     pub request_signature: &'a [u8; 64],
 }
@@ -164,7 +177,7 @@ pub struct VerifiedResponse {
 /// # Errors
 /// [`CannotSign`] when a value cannot stand in a header.
 pub fn sign_request(signer: &Signer<'_>, request: &RequestToSign<'_>) -> Result<SignedHeaders, CannotSign> {
-    let mut headers = body_headers(request.content_type, request.body)?;
+    let mut headers = body_headers(request.content_type, content_digest_header(request.body))?;
     let idempotency_key = request.idempotency_key.hyphenated().to_string();
     let treaty = request.treaty.to_string();
     check_target_uri(request.target_uri)
@@ -193,10 +206,26 @@ pub fn sign_response(
     signer: &Signer<'_>,
     response: &ResponseToSign<'_>,
 ) -> Result<SignedHeaders, CannotSign> {
-    let mut headers = body_headers(response.content_type, response.body)?;
+    let ResponseToSign { status, content_type, body, request_signature } = *response;
+    sign_response_head(
+        signer,
+        &ResponseHead { status, content_type, body: Sha256Digest::of(body), request_signature },
+    )
+}
+
+/// Signs a response whose body's digest is known, without its body: of a part of a large file, which is read once.
+///
+/// # Errors
+/// [`CannotSign`] when a value cannot stand in a header.
+pub fn sign_response_head(
+    signer: &Signer<'_>,
+    response: &ResponseHead<'_>,
+) -> Result<SignedHeaders, CannotSign> {
+    let digest = content_digest_field(response.body);
+    let mut headers = body_headers(response.content_type, digest.clone())?;
     let values = [
         response.status.as_str(),
-        &content_digest_header(response.body),
+        &digest,
         response.content_type,
         &byte_sequence(response.request_signature),
     ];
@@ -269,14 +298,14 @@ pub fn verify_response(
 }
 
 /// The headers on the body that both kinds of message have.
-fn body_headers(content_type: &str, body: &[u8]) -> Result<HeaderMap, CannotSign> {
+fn body_headers(content_type: &str, content_digest: String) -> Result<HeaderMap, CannotSign> {
     let refused = || CannotSign::ContentType(content_type.to_owned());
     if content_type.trim() != content_type || content_type.is_empty() || !content_type.is_ascii() {
         return Err(refused());
     }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_str(content_type).map_err(|_| refused())?);
-    headers.insert(CONTENT_DIGEST, header_value(content_digest_header(body)));
+    headers.insert(CONTENT_DIGEST, header_value(content_digest));
     Ok(headers)
 }
 

@@ -116,10 +116,11 @@ async fn upload_rest(
     }
 }
 
-/// Sends a file without parts: an empty one, or one whose bytes are all there and which the node has not closed yet.
+/// Has the node check and close a file whose bytes are all there, or which has none.
 async fn close(client: &Client, file: &LocalFile, path: &str, doing: &str) -> Result<(), Failure> {
-    let bytes = fs::read(&file.path).trying_to(doing)?;
-    client.send(Method::PUT, path, HeaderMap::new(), bytes).await?.or_problem(doing).map(drop)
+    let range = HeaderValue::from_str(&format!("bytes */{}", file.bytes)).trying_to(doing)?;
+    let headers = HeaderMap::from_iter([(header::CONTENT_RANGE, range)]);
+    client.send(Method::PUT, path, headers, Vec::new()).await?.or_problem(doing).map(drop)
 }
 
 /// How many bytes the node has of a file that is not whole there; none when it is.

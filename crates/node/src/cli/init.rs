@@ -21,7 +21,7 @@ use super::{
     profile::{OPERATOR_TOKEN, fresh_token},
 };
 use crate::{
-    config::{CONFIG_FILE, RawConfig, RawSite},
+    config::{CONFIG_FILE, DiskConfig, RawConfig, RawSite},
     keys::{Keys, write_secret},
     outside::SystemChance,
 };
@@ -144,6 +144,7 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
         listen,
         treaty: TREATY_FILE.into(),
         sites: args.sites.iter().map(site).collect(),
+        disk: DiskConfig::default(),
     };
     let path = args.dir.join(CONFIG_FILE);
     let doing = format!("write `{}`", path.display());

@@ -18,7 +18,7 @@ use super::{
     extract::{PathOf, too_large},
     problem::Fault,
 };
-use crate::{node::Node, store::blobs::BlobError};
+use crate::{node::Node, steps::disk, store::blobs::BlobError, worker::beside};
 
 /// The most bytes of one part.
 const PART_BYTES_MAX: u64 = 64 << 20;
@@ -29,15 +29,28 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// How many bytes of a file are here.
 const HAVE: HeaderName = HeaderName::from_static("sta-have");
 
-/// Where a part belongs in its file.
-struct Part {
-    offset: u64,
-    bytes: Option<u64>,
-    whole: Option<u64>,
+/// What a request says of the file.
+enum Part {
+    /// The body is the whole file.
+    Whole,
+    /// The body is a part of it.
+    Within {
+        /// Where it begins.
+        offset: u64,
+        /// Its length.
+        bytes: u64,
+        /// The length of the file.
+        whole: u64,
+    },
+    /// Every byte is here: the body is empty, and the file is to be checked and closed.
+    End {
+        /// The length of the file.
+        whole: u64,
+    },
 }
 
 /// Brings a file, or with `Content-Range` the next part of it. Without `Content-Range` the body is the whole file; what is
-/// here of it already is passed over.
+/// here of it already is passed over. `Content-Range: bytes */LENGTH` closes a file whose bytes are all here.
 #[utoipa::path(put, path = "/v1/blobs/{sha256}", request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = 201, description = "The file is here, whole", body = BlobDocument), (status = 202, description = "The part is here", body = BlobDocument)))]
 pub(super) async fn put_blob(
     State(node): State<Arc<Node>>,
@@ -46,24 +59,37 @@ pub(super) async fn put_blob(
     body: Body,
 ) -> Result<Response, Fault> {
     let part = part_of(&headers)?;
+    let answer =
+        |status, have, whole| Ok((status, Json(BlobDocument { sha256, have, whole })).into_response());
+    disk::note_upload(&node, sha256).await?;
     if node.blobs.has(sha256) {
-        let whole = node.blobs.read(sha256, 0, 0)?.1;
-        return Ok(
-            (StatusCode::CREATED, Json(BlobDocument { sha256, have: whole, whole: true })).into_response()
-        );
+        return answer(StatusCode::CREATED, node.blobs.read(sha256, 0, 0)?.1, true);
     }
-    let offset = part.offset + take_in(&node, sha256, &part, body).await?;
-    let is_whole = part.whole.is_none_or(|whole| whole == offset);
-    if !is_whole {
-        return Ok(
-            (StatusCode::ACCEPTED, Json(BlobDocument { sha256, have: offset, whole: false })).into_response()
-        );
+    let have = match part {
+        Part::Whole => take_in(&node, sha256, &part, body).await?,
+        Part::Within { offset, whole, .. } => {
+            let here = node.blobs.partial_bytes(sha256);
+            // For the whole rest, so that a file that does not fit is refused at its beginning.
+            let _room = disk::room(&node, whole.saturating_sub(here)).await?;
+            offset + take_in(&node, sha256, &part, body).await?
+        }
+        Part::End { whole } => {
+            let have = node.blobs.partial_bytes(sha256);
+            if have != whole {
+                return Err(BlobError::NotContinuous { offset: whole, have }.into());
+            }
+            have
+        }
+    };
+    if let Part::Within { whole, .. } = part
+        && whole != have
+    {
+        return answer(StatusCode::ACCEPTED, have, false);
     }
     let finishing = Arc::clone(&node);
-    // Hashing a large file takes seconds of processor time.
-    let finished = tokio::task::spawn_blocking(move || finishing.blobs.finish(sha256)).await;
-    finished.map_err(|error| Fault::internal("finish a file", &error))??;
-    Ok((StatusCode::CREATED, Json(BlobDocument { sha256, have: offset, whole: true })).into_response())
+    // The rest of a large file that is still to be hashed takes seconds of processor time.
+    beside(have, move || finishing.blobs.finish(sha256)).await?;
+    answer(StatusCode::CREATED, have, true)
 }
 
 /// How much of a file is here, in the header `sta-have`: status 200 when it is whole, 404 when it is not.
@@ -73,6 +99,8 @@ pub(super) async fn head_blob(
     PathOf(sha256): PathOf<Sha256Digest>,
 ) -> Result<Response, Fault> {
     let (status, have) = if node.blobs.has(sha256) {
+        // Who asks is about to submit a job with it.
+        disk::note_upload(&node, sha256).await?;
         (StatusCode::OK, node.blobs.read(sha256, 0, 0)?.1)
     } else {
         (StatusCode::NOT_FOUND, node.blobs.partial_bytes(sha256))
@@ -83,9 +111,12 @@ pub(super) async fn head_blob(
 /// Writes the body in chunks and returns its length.
 async fn take_in(node: &Node, sha256: Sha256Digest, part: &Part, mut body: Body) -> Result<u64, Fault> {
     let mut received = 0u64;
-    let mut passed_over = if part.whole.is_none() { node.blobs.partial_bytes(sha256) } else { 0 };
+    let (mut passed_over, offset) = match part {
+        Part::Within { offset, .. } => (0, *offset),
+        Part::Whole | Part::End { .. } => (node.blobs.partial_bytes(sha256), 0),
+    };
     let mut chunk: Vec<u8> = Vec::new();
-    let mut at = part.offset + passed_over;
+    let mut at = offset + passed_over;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_cut| Fault::malformed("body", "it ended before it was whole"))?;
         let Ok(mut data) = frame.into_data() else { continue };
@@ -97,22 +128,29 @@ async fn take_in(node: &Node, sha256: Sha256Digest, part: &Part, mut body: Body)
         passed_over -= skipped as u64;
         chunk.extend_from_slice(&data.split_off(skipped));
         if chunk.len() >= CHUNK_BYTES {
-            at += append(node, sha256, at, &mut chunk)?;
+            at += append(node, sha256, at, &mut chunk).await?;
         }
     }
-    if part.bytes.is_some_and(|bytes| bytes != received) {
+    if let Part::Within { bytes, .. } = part
+        && *bytes != received
+    {
         let problem = format!("announces another length than the {received} bytes of the body");
         return Err(Fault::malformed("content-range", problem));
     }
     if !chunk.is_empty() {
-        append(node, sha256, at, &mut chunk)?;
+        append(node, sha256, at, &mut chunk).await?;
     }
     Ok(received)
 }
 
-fn append(node: &Node, sha256: Sha256Digest, at: u64, chunk: &mut Vec<u8>) -> Result<u64, BlobError> {
-    node.blobs.append(sha256, at, chunk)?;
-    let written = chunk.len() as u64;
+async fn append(node: &Node, sha256: Sha256Digest, at: u64, chunk: &mut Vec<u8>) -> Result<u64, BlobError> {
+    let (blobs, bytes) = (node.blobs.clone(), std::mem::take(chunk));
+    let written = bytes.len() as u64;
+    *chunk = beside(written, move || {
+        blobs.append(sha256, at, &bytes)?;
+        Ok::<_, BlobError>(bytes)
+    })
+    .await?;
     chunk.clear();
     Ok(written)
 }
@@ -120,16 +158,23 @@ fn append(node: &Node, sha256: Sha256Digest, at: u64, chunk: &mut Vec<u8>) -> Re
 /// Reads `Content-Range: bytes first-last/whole` (RFC 9110 §14.4) of a request.
 fn part_of(headers: &HeaderMap) -> Result<Part, Fault> {
     let Some(value) = headers.get(header::CONTENT_RANGE) else {
-        return Ok(Part { offset: 0, bytes: None, whole: None });
+        return Ok(Part::Whole);
     };
     let malformed = || {
-        Fault::malformed("content-range", "must be `bytes first-last/whole`, with the file's whole length")
+        Fault::malformed(
+            "content-range",
+            "must be `bytes first-last/whole`, or `bytes */whole` at the end, with the file's whole length",
+        )
     };
     let number = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten()
     };
     let text = value.to_str().ok().and_then(|text| text.strip_prefix("bytes ")).ok_or_else(malformed)?;
     let (range, whole) = text.split_once('/').ok_or_else(malformed)?;
+    if range == "*" {
+        let whole = number(whole).filter(|whole| *whole <= BLOB_BYTES_MAX).ok_or_else(malformed)?;
+        return Ok(Part::End { whole });
+    }
     let (first, last) = range.split_once('-').ok_or_else(malformed)?;
     let (Some(first), Some(last), Some(whole)) = (number(first), number(last), number(whole)) else {
         return Err(malformed());
@@ -137,5 +182,5 @@ fn part_of(headers: &HeaderMap) -> Result<Part, Fault> {
     if first > last || last >= whole || whole > BLOB_BYTES_MAX {
         return Err(malformed());
     }
-    Ok(Part { offset: first, bytes: Some(last - first + 1), whole: Some(whole) })
+    Ok(Part::Within { offset: first, bytes: last - first + 1, whole })
 }

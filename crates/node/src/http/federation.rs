@@ -23,11 +23,14 @@ use crate::{
     node::Node,
     peers::reports::{self, SiteReport},
     steps::{
-        admit, cancel, deliver, run,
+        admit, cancel,
+        deliver::{self, FilePart},
+        run,
         settle::{self, ReceiptDelivery},
         transfer::{self, TransferRequest},
     },
     store::registry as table,
+    worker::beside,
 };
 
 /// An answer without a content: the member now knows that it has been taken.
@@ -102,7 +105,14 @@ pub(super) async fn read_transfer(
 ) -> Result<Response, Fault> {
     let PathOf((job, sha256)) = path;
     let (wanted, offset, length) = ranges::bounded(&headers);
-    ranges::part_for_member(wanted, transfer::read(&node, &peer.member, job, sha256, offset, length)?)
+    let reading = Arc::clone(&node);
+    let read = move || transfer::read(&reading, &peer.member, job, sha256, offset, length);
+    serve_part(&node, wanted, beside(length as u64, read).await?)
+}
+
+fn serve_part(node: &Node, wanted: ranges::Wanted, part: FilePart) -> Result<Response, Fault> {
+    node.metrics.file_bytes_served.inc_by(part.bytes.len() as u64);
+    ranges::part_for_member(wanted, part)
 }
 
 /// Reads an output of the member's own job, at most 8 MiB a range; what is held is refused.
@@ -115,8 +125,9 @@ pub(super) async fn read_output(
 ) -> Result<Response, Fault> {
     let PathOf((job, name)) = path;
     let (wanted, offset, length) = ranges::bounded(&headers);
-    let part = deliver::output_for_peer(&node, &peer.member, job, &name, offset, length)?;
-    ranges::part_for_member(wanted, part)
+    let reading = Arc::clone(&node);
+    let read = move || deliver::output_for_peer(&reading, &peer.member, job, &name, offset, length);
+    serve_part(&node, wanted, beside(length as u64, read).await?)
 }
 
 /// Reads on in what the member's own job writes.

@@ -280,6 +280,13 @@ impl From<StepError> for Fault {
                 | EngineError::Record { .. } => Self::internal("engine", &error),
             },
             StepError::Call(error) => error.into(),
+            StepError::HolderWrong { holder, source } => Self::No(
+                RefusalCode::PeerAway,
+                vec![("member", holder.to_string()), ("problem", source.to_string())],
+            ),
+            StepError::NoRoom { .. } => {
+                Self::No(RefusalCode::Overloaded, vec![("problem", error.to_string())])
+            }
             StepError::Damaged { .. } => Self::internal("step", &error),
         }
     }

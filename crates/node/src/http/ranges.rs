@@ -107,8 +107,16 @@ pub(super) fn part_for_member(wanted: Wanted, part: FilePart) -> Result<Response
     }
     let length = part.bytes.len() as u64;
     let range = Range { length, ..range };
-    Ok(respond(range, part.whole, part.sha256, Body::from(part.bytes)))
+    let mut response = respond(range, part.whole, part.sha256, Body::from(part.bytes));
+    if let Some(sha256) = part.bytes_sha256 {
+        response.extensions_mut().insert(KnownBody(sha256));
+    }
+    Ok(response)
 }
+
+/// SHA-256 of a body that was hashed before, as a piece of a large file is: the answer is signed without hashing it again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownBody(pub(super) Sha256Digest);
 
 /// The answer with a file or a part of it.
 pub(super) fn respond(range: Range, whole: u64, sha256: Sha256Digest, body: Body) -> Response {

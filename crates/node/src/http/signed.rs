@@ -9,7 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sta_protocol::{
-    http_signature::{NO_CONTENT_TYPE, ResponseToSign, Signer, sign_response},
+    digest::Sha256Digest,
+    http_signature::{NO_CONTENT_TYPE, ResponseHead, Signer, sign_response_head},
     refusal::RefusalCode,
 };
 
@@ -17,6 +18,7 @@ use super::{
     extract::{JSON_BYTES_MAX, whole_body},
     guard::Caller,
     problem::{self, Fault},
+    ranges::KnownBody,
 };
 use crate::{
     node::Node,
@@ -119,10 +121,17 @@ fn content_type(header: Option<&HeaderValue>) -> String {
 
 /// Signs an answer for the request that it answers.
 async fn sign(node: &Node, response: Response, request_signature: &[u8; 64]) -> Response {
-    let (mut parts, body) = problem::write(response, node, Language::En).into_parts();
-    let body = match read_answer(body).await {
-        Ok(body) => body,
-        Err(fault) => return fault.into_response(),
+    let (mut parts, mut body) = problem::write(response, node, Language::En).into_parts();
+    let sha256 = match parts.extensions.remove::<KnownBody>() {
+        Some(KnownBody(sha256)) => sha256,
+        None => match read_answer(body).await {
+            Ok(read) => {
+                let sha256 = Sha256Digest::of(&read);
+                body = Body::from(read);
+                sha256
+            }
+            Err(fault) => return fault.into_response(),
+        },
     };
     let key_id = node.keys.signing.key_id();
     let signer = Signer {
@@ -132,14 +141,14 @@ async fn sign(node: &Node, response: Response, request_signature: &[u8; 64]) -> 
         nonce: node.outside.random(),
     };
     let content_type = content_type(parts.headers.get(header::CONTENT_TYPE));
-    let to_sign =
-        ResponseToSign { status: parts.status, content_type: &content_type, body: &body, request_signature };
-    match sign_response(&signer, &to_sign) {
+    let head =
+        ResponseHead { status: parts.status, content_type: &content_type, body: sha256, request_signature };
+    match sign_response_head(&signer, &head) {
         Ok(signed) => {
             for (name, value) in &signed.headers {
                 parts.headers.insert(name.clone(), value.clone());
             }
-            Response::from_parts(parts, Body::from(body))
+            Response::from_parts(parts, body)
         }
         Err(error) => Fault::internal("sign an answer", &error).into_response(),
     }

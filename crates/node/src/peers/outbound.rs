@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use sta_protocol::{
+    digest::Sha256Digest,
     http_signature::{self, ReceivedResponse, RequestToSign, SignatureRefused, Signer},
     ids::MemberId,
     refusal::Refusal,
@@ -90,6 +91,8 @@ pub struct Answered {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+    /// SHA-256 of the body, as the peer signed it and as it is.
+    pub body_sha256: Sha256Digest,
 }
 
 /// Signs calls as this node's member.
@@ -180,7 +183,7 @@ impl<'a> Outbound<'a> {
             headers: response.headers(),
             body: response.body(),
         };
-        http_signature::verify_response(
+        let verified = http_signature::verify_response(
             &received,
             &signature,
             key,
@@ -188,7 +191,7 @@ impl<'a> Outbound<'a> {
             SKEW_SECONDS_MAX,
         )
         .map_err(|source| unsigned_answer(member, &response, source))?;
-        judge(member, response)
+        judge(member, response, verified.body)
     }
 
     fn sign(&self, peer: &Member, call: &Call<'_>) -> Result<(http::Request<Bytes>, [u8; 64]), String> {
@@ -238,11 +241,15 @@ fn unsigned_answer(
     CallError::Strange { member: member.clone(), status: response.status(), problem }
 }
 
-fn judge(member: &MemberId, response: http::Response<Bytes>) -> Result<Answered, CallError> {
+fn judge(
+    member: &MemberId,
+    response: http::Response<Bytes>,
+    body_sha256: Sha256Digest,
+) -> Result<Answered, CallError> {
     let status = response.status();
     let (parts, body) = response.into_parts();
     if status.is_success() {
-        return Ok(Answered { status, headers: parts.headers, body });
+        return Ok(Answered { status, headers: parts.headers, body, body_sha256 });
     }
     #[derive(serde::Deserialize)]
     struct Problem {

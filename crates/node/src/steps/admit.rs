@@ -19,7 +19,7 @@ use sta_protocol::{
 };
 
 use super::{
-    StepError,
+    StepError, disk,
     identity::{self, Shown},
     registry::verify_record,
     run,
@@ -30,6 +30,7 @@ use crate::{
     store::{
         StoreError, Tx,
         audit::PendingEntry,
+        blob_uses::{self, Side},
         hosted::{self, HostState, HostedJob},
         outbox::{self, Effect, Lane},
     },
@@ -283,14 +284,23 @@ async fn record(
         (site.clone(), node.member().clone(), settings.queue_max, node.outside.now());
     let lane = Lane::Staging(site.id.clone());
     let put_lane = lane.clone();
+    let (files, project, disk) =
+        (disk::needed(node, &offer), disk::project_of(&offer), node.config.disk.clone());
     let answer = node.store.write(move |tx| {
         if let Some(answer) = answer_known(tx.connection(), &member, &offer, &signed)? {
             return Ok(answer);
         }
         let is_guest = offer.home != member;
         let load = load(tx, &site, &member, queued_max)?;
-        match admit(permit, demand_of(&offer.spec), &site, load, is_guest).into_result() {
-            Ok(admitted) => keep(tx, &offer, signed, admission, &admitted, &put_lane, now),
+        let verdict = match disk::over_quota(tx.connection(), &disk, &member, &project, &files)? {
+            Some(refusal) => Err(Refusals::one(refusal)),
+            None => admit(permit, demand_of(&offer.spec), &site, load, is_guest).into_result(),
+        };
+        match verdict {
+            Ok(admitted) => {
+                blob_uses::need(tx, Side::Host, offer.job, &project, &files)?;
+                keep(tx, &offer, signed, admission, &admitted, &put_lane, now)
+            }
             Err(refusals) => {
                 let refusals = refusals.into_vec();
                 hosted::refuse_offer(tx, offer.offer, &refusals, now)?;

@@ -31,6 +31,24 @@ pub struct FilePart {
     pub whole: u64,
     /// SHA-256 of the whole file.
     pub sha256: Sha256Digest,
+    /// SHA-256 of these bytes, where it was known before they were read.
+    pub bytes_sha256: Option<Sha256Digest>,
+}
+
+impl FilePart {
+    /// Reads a part of a file of this node.
+    ///
+    /// # Errors
+    /// The file is not here, or the disk says no.
+    pub(super) fn read(
+        node: &Node,
+        sha256: Sha256Digest,
+        offset: u64,
+        length_max: usize,
+    ) -> Result<Self, StepError> {
+        let part = node.blobs.read_part(sha256, offset, length_max)?;
+        Ok(Self { bytes: part.bytes, offset, whole: part.whole, sha256, bytes_sha256: part.sha256 })
+    }
 }
 
 /// An output for its researcher. What is not here yet is fetched from the host, which decides whether it may leave.
@@ -56,8 +74,7 @@ pub async fn output(
     if !node.blobs.has(file.sha256) {
         fetch::fetch_one(node, &job, host, name).await.map_err(peer_reasons)?;
     }
-    let (bytes, whole) = node.blobs.read(file.sha256, offset, length_max)?;
-    Ok(FilePart { bytes, offset, whole, sha256: file.sha256 })
+    FilePart::read(node, file.sha256, offset, length_max)
 }
 
 /// A host's no is the answer to the researcher, with the host's own reasons.
@@ -95,8 +112,7 @@ pub fn output_for_peer(
         let reasons = std::iter::once(first).chain(held.file.held_by);
         return Err(Refusals::from_reasons(reasons).map_or_else(unknown, StepError::Refused));
     }
-    let (bytes, whole) = node.blobs.read(held.file.sha256, offset, length_max)?;
-    Ok(FilePart { bytes, offset, whole, sha256: held.file.sha256 })
+    FilePart::read(node, held.file.sha256, offset, length_max)
 }
 
 /// Which piece of which log.

@@ -3,10 +3,11 @@
 
 use sta_protocol::{federation::Receipt, ids::MemberId};
 
-use super::{StepError, stage};
+use super::{StepError, arrive};
 use crate::{
     node::Node,
     store::{
+        blob_uses,
         jobs::{self, HomeJob},
         outbox::{self, Waiting},
     },
@@ -17,15 +18,22 @@ use crate::{
 /// # Errors
 /// The host is away: tried again from where it stopped.
 pub async fn fetch_outputs(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
+    let mut stay = Vec::new();
     if let Some(job) = node.store.read(|connection| jobs::find(connection, waiting.job))?
         && let (Some(receipt), Some(host)) = (receipt_of(&job)?, job.host.as_ref())
     {
         for output in receipt.outputs.iter().filter(|output| output.held_by.is_empty()) {
-            stage::fetch(node, host, &output_path(&job, &output.name), output.sha256, output.bytes).await?;
+            arrive::bring(node, host, &output_path(&job, &output.name), output.sha256, output.bytes).await?;
+            stay.push(output.sha256);
         }
     }
     let id = waiting.id;
-    node.store.write(move |tx| outbox::done(tx, id)).await?;
+    let write = node.store.write(move |tx| {
+        // An output may be a file that came here as an input.
+        stay.iter().try_for_each(|sha256| blob_uses::stays(tx, *sha256))?;
+        outbox::done(tx, id)
+    });
+    write.await?;
     Ok(())
 }
 
@@ -64,7 +72,7 @@ pub(super) async fn fetch_one(
 ) -> Result<(), StepError> {
     let Some(receipt) = receipt_of(job)? else { return Ok(()) };
     for output in receipt.outputs.iter().filter(|output| output.name == name) {
-        stage::fetch(node, host, &output_path(job, name), output.sha256, output.bytes).await?;
+        arrive::bring(node, host, &output_path(job, name), output.sha256, output.bytes).await?;
     }
     Ok(())
 }

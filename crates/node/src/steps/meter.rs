@@ -206,6 +206,7 @@ async fn record(
     });
     write.await?;
     woken.iter().for_each(|lane| node.wake(lane));
+    node.wake_disk();
     Ok(())
 }
 

@@ -28,8 +28,10 @@ use crate::{
 };
 
 pub mod admit;
+pub mod arrive;
 pub mod cancel;
 pub mod deliver;
+pub mod disk;
 pub mod dossier;
 pub mod fetch;
 pub mod identity;
@@ -66,6 +68,28 @@ pub enum StepError {
     /// A peer did not do what was asked.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// Every piece was as its holder signed it, and the whole is another file.
+    #[error("`{holder}` holds another file than was announced: {source}")]
+    HolderWrong {
+        /// Who sent it.
+        holder: MemberId,
+        /// What was announced, and what came.
+        source: BlobError,
+    },
+    /// The disk has no room for a file now.
+    #[error(
+        "the disk has no room: {needed} bytes are needed, {free} are free, of which {promised} are promised to other files and {free_min} stay free (disk.bytes_free_min); waiting for room"
+    )]
+    NoRoom {
+        /// What the file still needs, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+        /// What is promised to other files that come in, in bytes.
+        promised: u64,
+        /// What stays free, in bytes.
+        free_min: u64,
+    },
     /// A stored document does not hold what it held when it was checked.
     #[error("the stored {what} of job {job} does not read: {problem}")]
     Damaged {

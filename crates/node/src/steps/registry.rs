@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who and what this node vouches for: researchers, projects, datasets, visas and passports; each change is audited.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use sha2::{Digest, Sha256};
 use sta_protocol::{
     class::Class,
+    digest::Sha256Digest,
     federation::{DatasetFile, DatasetRecord, VERSION},
     ids::{DatasetId, JobId, Jurisdiction, ProjectId, ResearcherId},
     jws::Signed,
@@ -19,7 +20,7 @@ use sta_protocol::{
 use super::{StepError, identity};
 use crate::{
     node::Node,
-    store::{audit::PendingEntry, registry as table, registry::Researcher},
+    store::{audit::PendingEntry, blob_uses, registry as table, registry::Researcher},
 };
 
 /// How long visas and passports are good for; GA4GH allows 24 hours for tokens that nobody can take back.
@@ -108,6 +109,12 @@ pub async fn add_dataset(node: &Node, new: NewDataset) -> Result<Signed<DatasetR
     let id: DatasetId = format!("{}/{}", node.member(), new.name)
         .parse()
         .map_err(|error: sta_protocol::ids::IdError| malformed(error.to_string()))?;
+    // In one order and each once; what comes and goes keeps its hands off until the record is written.
+    let files: BTreeSet<Sha256Digest> = new.files.iter().map(|file| file.sha256).collect();
+    let mut turns = Vec::new();
+    for file in files {
+        turns.push(node.blobs.turn(file).await);
+    }
     if let Some(file) = new.files.iter().find(|file| !node.blobs.has(file.sha256)) {
         return Err(malformed(format!(
             "file `{}` with SHA-256 {} has not been uploaded",
@@ -171,7 +178,12 @@ async fn keep_dataset(
     signed: Signed<DatasetRecord>,
 ) -> Result<(), StepError> {
     let now = node.outside.now();
+    let is_own = record.id.member() == node.member();
     let write = node.store.write(move |tx| {
+        // The files of a dataset of this member stay, whatever brought them here.
+        for file in record.files.iter().filter(|_| is_own) {
+            blob_uses::stays(tx, file.sha256)?;
+        }
         if table::put_dataset(tx, &record, &signed)? {
             let payload = serde_json::json!({"record": signed.digest(), "class": record.class});
             tx.audit(PendingEntry { kind: "dataset.put", subject: record.id.to_string(), payload, at: now });

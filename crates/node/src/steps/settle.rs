@@ -135,6 +135,7 @@ async fn settle(
     write.await?;
     node.wake(&lane);
     node.wake(&Lane::Home);
+    node.wake_disk();
     Ok(())
 }
 

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Stage: the host brings a job's files in, in ranges, from where it stopped, and checks each against its SHA-256.
 
-use http::{StatusCode, header};
-use sta_protocol::{digest::Sha256Digest, federation::Offer, ids::MemberId, refusal::RefusalCode};
+use http::StatusCode;
+use sta_protocol::{
+    class::Class, digest::Sha256Digest, federation::Offer, ids::MemberId, refusal::RefusalCode,
+};
 
-use super::{StepError, meter, registry::verify_record, run, transfer::TransferRequest};
+use super::{StepError, arrive, meter, registry::verify_record, run, transfer::TransferRequest};
 use crate::{
     engines::Exit,
     node::Node,
     peers::outbound::CallError,
     store::{
-        blobs::BlobError,
+        blob_uses::{self, NeededFile},
         hosted::{self, HostState, HostedJob},
         outbox::{self, Waiting},
     },
 };
-
-/// How much one request asks for.
-pub const RANGE_BYTES: u64 = 4 << 20;
 
 /// One file of a job: its name in the working directory, what it is, and who has it.
 #[derive(Debug, Clone)]
@@ -30,6 +29,8 @@ pub struct JobFile {
     pub bytes: u64,
     /// The member that holds it.
     pub holder: MemberId,
+    /// How sensitive it is.
+    pub class: Class,
 }
 
 /// Brings in what is missing; then the job waits for room.
@@ -104,18 +105,33 @@ pub(super) fn files(node: &Node, offer: &Offer) -> Vec<JobFile> {
         sha256: input.sha256,
         bytes: input.bytes,
         holder: offer.home.clone(),
+        class: input.class,
     });
     let records = offer.datasets.iter().filter_map(|signed| verify_record(node, signed).ok());
     let datasets = records.flat_map(|record| {
-        let holder = record.id.member().clone();
+        let (holder, class) = (record.id.member().clone(), record.class);
         record.files.into_iter().map(move |file| JobFile {
             name: file.name,
             sha256: file.sha256,
             bytes: file.bytes,
             holder: holder.clone(),
+            class,
         })
     });
     inputs.chain(datasets).collect()
+}
+
+/// Lists what comes in before its first byte is here, so that it can go again whatever happens.
+async fn list(node: &Node, missing: &[JobFile]) -> Result<(), StepError> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let now = node.outside.now();
+    let needed = |file: &JobFile| NeededFile { sha256: file.sha256, bytes: file.bytes, class: file.class };
+    let files: Vec<NeededFile> = missing.iter().map(needed).collect();
+    let write =
+        node.store.write(move |tx| files.iter().try_for_each(|file| blob_uses::staging(tx, file, now)));
+    Ok(write.await?)
 }
 
 async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), StepError> {
@@ -134,44 +150,10 @@ async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), Ste
         let key = uuid::Builder::from_random_bytes(node.outside.random()).into_uuid();
         node.outbound().tell(holder, "/federation/v1/transfers", key, &request).await?;
     }
+    list(node, &missing).await?;
     for file in &missing {
         let path = format!("/federation/v1/transfers/{}/{}", job.job, file.sha256);
-        fetch(node, &file.holder, &path, file.sha256, file.bytes).await?;
+        arrive::bring(node, &file.holder, &path, file.sha256, file.bytes).await?;
     }
     Ok(())
-}
-
-/// Fetches a file in ranges into this node's blobs, from where an earlier attempt stopped.
-///
-/// # Errors
-/// The holder is away or refuses, or the bytes are not the announced ones.
-pub(super) async fn fetch(
-    node: &Node,
-    holder: &MemberId,
-    path: &str,
-    sha256: Sha256Digest,
-    bytes: u64,
-) -> Result<(), StepError> {
-    if node.blobs.has(sha256) {
-        return Ok(());
-    }
-    let mut offset = node.blobs.partial_bytes(sha256);
-    while offset < bytes {
-        let last = bytes.min(offset + RANGE_BYTES) - 1;
-        let answer = node.outbound().get(holder, path, Some((offset, last))).await?;
-        let expected = format!("bytes {offset}-{last}/{bytes}");
-        let got =
-            answer.headers.get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        if got != expected || answer.body.len() as u64 != last - offset + 1 {
-            let facts = [("range", expected), ("content_range", got.to_owned())];
-            return Err(StepError::refused(RefusalCode::RangeWrong, node.member(), facts));
-        }
-        match node.blobs.append(sha256, offset, &answer.body) {
-            Ok(()) => offset = last + 1,
-            // Another job brings the same file in at the same time: go on from where it is.
-            Err(BlobError::NotContinuous { have, .. }) if have > offset => offset = have,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(node.blobs.finish(sha256)?)
 }

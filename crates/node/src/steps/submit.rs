@@ -7,7 +7,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     federation::{DatasetRecord, Offer, VERSION},
     ids::{JobId, OfferId, ResearcherId, TransferId},
-    job::JobSpec,
+    job::{InputFile, JobSpec},
     jws::Signed,
     refusal::{Refusal, RefusalCode},
 };
@@ -24,6 +24,7 @@ use crate::{
     store::{
         StoreError, Tx,
         audit::PendingEntry,
+        blob_uses::{self, NeededFile, Side},
         jobs::{self, Credentials, HomeJob, HomeState},
         ledger::{self, Transfer},
         outbox::{self, Effect, Lane},
@@ -354,9 +355,13 @@ fn settled_before(tx: &Tx<'_>, job: &HomeJob, decided: Decided) -> Result<Option
 
 fn put(tx: &Tx<'_>, job: &HomeJob, decided: Decided) -> Result<(), StoreError> {
     match decided {
-        Decided::AtOnce => jobs::insert(tx, job),
-        Decided::Later => jobs::update(tx, job),
+        Decided::AtOnce => jobs::insert(tx, job)?,
+        Decided::Later => jobs::update(tx, job)?,
     }
+    if job.state.is_final() {
+        return Ok(());
+    }
+    blob_uses::need(tx, Side::Home, job.id, job.project.as_str(), &inputs(&job.spec))
 }
 
 /// The job waits for others: nobody is asked and nothing is set aside before they have completed.
@@ -374,7 +379,7 @@ async fn keep_waiting(node: &Node, researcher: &Researcher, mut job: HomeJob) ->
         if let Some(known) = settled_before(tx, &job, Decided::AtOnce)? {
             return Ok(known);
         }
-        jobs::insert(tx, &job)?;
+        put(tx, &job, Decided::AtOnce)?;
         wait::begin(tx, &job)?;
         tx.audit(entry("job.waits", &job, now));
         Ok(job)
@@ -382,6 +387,13 @@ async fn keep_waiting(node: &Node, researcher: &Researcher, mut job: HomeJob) ->
     let job = written.await?;
     node.wake(&Lane::Home);
     job.if_asked_by(node, &id, request)
+}
+
+/// The files that home keeps until the job is over.
+fn inputs(spec: &JobSpec) -> Vec<NeededFile> {
+    let needed =
+        |input: &InputFile| NeededFile { sha256: input.sha256, bytes: input.bytes, class: input.class };
+    spec.inputs.iter().map(needed).collect()
 }
 
 impl HomeJob {

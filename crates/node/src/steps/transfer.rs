@@ -72,8 +72,7 @@ pub fn read(
     if !node.store.read(|connection| peers::is_granted(connection, job, file, from))? {
         return Err(StepError::refused(RefusalCode::NotFound, node.member(), [("file", file.to_string())]));
     }
-    let (bytes, whole) = node.blobs.read(file, offset, length_max)?;
-    Ok(FilePart { bytes, offset, whole, sha256: file })
+    FilePart::read(node, file, offset, length_max)
 }
 
 fn check_documents(

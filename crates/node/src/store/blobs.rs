@@ -1,25 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Content-addressed files: written beside, checked against their SHA-256, then renamed into place; resumable.
+//!
+//! ```text
+//! partial/SHA256                          an upload, from its beginning to where it is
+//! arriving/SHA256, arriving/SHA256.pieces from another member, piece by piece, and which pieces are here
+//! ab/abcd..., ab/abcd....pieces           whole files, and the digests of their pieces
+//! going/SHA256                            on their way out
+//! ```
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use sha2::{Digest, Sha256};
 use sta_protocol::digest::Sha256Digest;
+
+mod arrival;
+mod hashing;
+mod known_pieces;
+mod leaving;
+mod room;
+
+use hashing::{Rolling, Sha256Growing};
+use known_pieces::KnownPieces;
 
 use super::StoreError;
 
-/// How much is read at once when a file is checked.
-const CHUNK_BYTES: usize = 256 * 1024;
+pub use arrival::Arrival;
+pub use room::{NoRoom, Room};
+
+/// The piece in which files go from member to member, and which is checked and recorded as one.
+pub const PIECE_BYTES: u64 = 2 << 20;
+/// How many uploads are hashed as they come; of others what came is hashed at their end.
+const UPLOADS_MAX: usize = 64;
 
 /// The directory of content-addressed files of this node.
 #[derive(Debug, Clone)]
 pub struct Blobs {
     root: PathBuf,
+    inner: Arc<Inner>,
+}
+
+/// What is known of the files in memory alone.
+#[derive(Debug, Default)]
+struct Inner {
+    known: KnownPieces,
+    uploads: Mutex<BTreeMap<Sha256Digest, Rolling>>,
+    turns: Mutex<BTreeMap<Sha256Digest, Weak<tokio::sync::Mutex<()>>>>,
+    promised: room::Promised,
+}
+
+/// The right to bring in or remove one file; one holds it at a time.
+pub type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+/// A part of a whole file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of these bytes, where it was known before they were read.
+    pub sha256: Option<Sha256Digest>,
+    /// The length of the whole file.
+    pub whole: u64,
 }
 
 /// Why a file was not taken.
@@ -52,14 +98,36 @@ impl Blobs {
     /// # Errors
     /// It cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        for directory in [root.to_owned(), root.join("partial")] {
+        for directory in [root.to_owned(), root.join("partial"), root.join("arriving"), root.join("going")] {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(&directory)
                 .map_err(|source| file_error(&directory, source))?;
         }
-        Ok(Self { root: root.to_owned() })
+        Ok(Self { root: root.to_owned(), inner: Arc::default() })
+    }
+
+    /// Waits for the turn to bring in or remove a file: jobs that want the same file at once share one transfer.
+    pub async fn turn(&self, digest: Sha256Digest) -> Turn {
+        self.lock_of(digest).lock_owned().await
+    }
+
+    /// The turn, if nobody has it.
+    #[must_use]
+    pub fn try_turn(&self, digest: Sha256Digest) -> Option<Turn> {
+        self.lock_of(digest).try_lock_owned().ok()
+    }
+
+    fn lock_of(&self, digest: Sha256Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = turns.get(&digest).and_then(Weak::upgrade) {
+            return lock;
+        }
+        turns.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::default();
+        turns.insert(digest, Arc::downgrade(&lock));
+        lock
     }
 
     /// Where the file is kept, whole; it may not exist.
@@ -94,7 +162,31 @@ impl Blobs {
         let open = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         let mut file = open.map_err(|source| file_error(&path, source))?;
         file.write_all(bytes).map_err(|source| file_error(&path, source))?;
+        self.hash_upload(digest, offset, bytes);
         Ok(())
+    }
+
+    /// Hashes an upload as it comes, so that its end does not wait until all of it is read again.
+    fn hash_upload(&self, digest: Sha256Digest, offset: u64, bytes: &[u8]) {
+        let mut uploads = self.uploads();
+        if offset == 0 {
+            while uploads.len() >= UPLOADS_MAX {
+                // Any of them: it is read again at its end.
+                uploads.pop_first();
+            }
+            uploads.insert(digest, Rolling::new());
+        }
+        let Some(mut rolling) = uploads.remove(&digest).filter(|rolling| rolling.upto == offset) else {
+            return;
+        };
+        // Hashed with the lock free: other uploads go on.
+        drop(uploads);
+        rolling.update(bytes);
+        self.uploads().insert(digest, rolling);
+    }
+
+    fn uploads(&self) -> std::sync::MutexGuard<'_, BTreeMap<Sha256Digest, Rolling>> {
+        self.inner.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Checks a file that has come in whole and puts it in its place; a wrong one is removed.
@@ -102,19 +194,23 @@ impl Blobs {
     /// # Errors
     /// The bytes are not the ones announced, or the disk says no.
     pub fn finish(&self, digest: Sha256Digest) -> Result<(), BlobError> {
+        let rolling = self.uploads().remove(&digest);
         if self.has(digest) {
             return Ok(());
         }
         let partial = self.partial(digest);
         // An empty file has no part that made it.
         let open = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&partial);
-        let mut file = open.map_err(|source| file_error(&partial, source))?;
-        let got = hash(&mut file).map_err(|source| file_error(&partial, source))?;
+        let file = open.map_err(|source| file_error(&partial, source))?;
+        let mut rolling = rolling.unwrap_or_else(Rolling::new);
+        rolling.read_on(&file).map_err(|source| file_error(&partial, source))?;
+        let (got, pieces) = rolling.finish();
         if got != digest {
             fs::remove_file(&partial).map_err(|source| file_error(&partial, source))?;
             return Err(BlobError::Differs { expected: digest, got });
         }
         file.sync_all().map_err(|source| file_error(&partial, source))?;
+        self.keep_pieces(digest, &pieces)?;
         self.place(&partial, digest)?;
         Ok(())
     }
@@ -145,18 +241,44 @@ impl Blobs {
         read_range(&self.path(digest), offset, length_max)
     }
 
+    /// Up to `length_max` bytes from `offset`, with their digest where it is known.
+    ///
+    /// # Errors
+    /// The file is not here, or the disk says no.
+    pub fn read_part(
+        &self,
+        digest: Sha256Digest,
+        offset: u64,
+        length_max: usize,
+    ) -> Result<Part, StoreError> {
+        let (bytes, whole) = self.read(digest, offset, length_max)?;
+        let sha256 = self.piece_digest(digest, whole, offset, bytes.len() as u64);
+        Ok(Part { bytes, sha256, whole })
+    }
+
     fn partial(&self, digest: Sha256Digest) -> PathBuf {
         self.root.join("partial").join(digest.to_string())
     }
 
-    fn place(&self, partial: &Path, digest: Sha256Digest) -> Result<(), StoreError> {
-        let target = self.path(digest);
-        let directory = target.parent().unwrap_or(&self.root);
+    fn arriving(&self, digest: Sha256Digest) -> PathBuf {
+        self.root.join("arriving").join(digest.to_string())
+    }
+
+    /// Makes the directory that a file lies in, and gives it.
+    fn make_shelf(&self, digest: Sha256Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        let directory = path.parent().unwrap_or(&self.root);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
             .map_err(|source| file_error(directory, source))?;
+        Ok(directory.to_owned())
+    }
+
+    fn place(&self, partial: &Path, digest: Sha256Digest) -> Result<(), StoreError> {
+        let target = self.path(digest);
+        let directory = &self.make_shelf(digest)?;
         fs::rename(partial, &target).map_err(|source| file_error(&target, source))?;
         // The name must survive a power cut as well as the bytes.
         File::open(directory)
@@ -170,10 +292,10 @@ impl Blobs {
 /// # Errors
 /// It cannot be read.
 pub fn hash_file(path: &Path) -> Result<(Sha256Digest, u64), StoreError> {
-    let mut file = File::open(path).map_err(|source| file_error(path, source))?;
-    let digest = hash(&mut file).map_err(|source| file_error(path, source))?;
-    let bytes = file.metadata().map_err(|source| file_error(path, source))?.len();
-    Ok((digest, bytes))
+    let file = File::open(path).map_err(|source| file_error(path, source))?;
+    let mut hash = Sha256Growing::new();
+    let bytes = hash.read_on(&file, 0, u64::MAX).map_err(|source| file_error(path, source))?;
+    Ok((hash.finish(), bytes))
 }
 
 /// Up to `length_max` bytes of a file from `offset`, and its whole length.
@@ -185,21 +307,11 @@ pub fn read_range(path: &Path, offset: u64, length_max: usize) -> Result<(Vec<u8
     let mut file = File::open(path).map_err(failed)?;
     let whole = file.metadata().map_err(failed)?.len();
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(length_max as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let length = (length_max as u64).min(whole.saturating_sub(offset));
+    // One byte more, so that reading sees the end without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    file.take(length).read_to_end(&mut bytes).map_err(failed)?;
     Ok((bytes, whole))
-}
-
-fn hash(file: &mut File) -> std::io::Result<Sha256Digest> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(Sha256Digest::from_bytes(hasher.finalize().into())),
-            read => hasher.update(&chunk[..read]),
-        }
-    }
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> StoreError {

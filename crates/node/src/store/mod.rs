@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub mod audit;
+pub mod blob_uses;
 pub mod blobs;
 mod die_at;
 pub mod hosted;

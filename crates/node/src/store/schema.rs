@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_attempts.sql"),
     include_str!("migrations/0003_attempts_and_waiting.sql"),
+    include_str!("migrations/0004_files.sql"),
 ];
 
 /// Keeps the plan of a prepared statement whatever is bound to it. Without this, SQLite with STAT4 prepares a cached

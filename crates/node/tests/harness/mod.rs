@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use sta_node::{
-    config::{Config, SiteConfig},
+    config::{Config, DiskConfig, SiteConfig},
     http::router,
     keys::Keys,
     node::{Engines, Node},
@@ -168,6 +168,7 @@ impl TestNode {
             listen: "127.0.0.1:0".parse().unwrap(),
             treaty: directory.path().join("treaty.json"),
             sites,
+            disk: DiskConfig { bytes_free_min: 0, ..DiskConfig::default() },
         };
         let keys = keys(directory.path());
         let node = Node::open(config, keys, treaty, engines, outside, WriterMode::Simulated).await.unwrap();
