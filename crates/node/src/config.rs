@@ -56,7 +56,7 @@ impl Default for DiskConfig {
 pub struct RawSite {
     /// Its name in the treaty.
     pub id: SiteId,
-    /// What runs its jobs: `local`.
+    /// What runs its jobs: `local`, or `agent` where `sta agent` runs them.
     pub engine: String,
     /// How many admitted jobs may wait; 1000 when not given.
     #[serde(default = "queue_max")]
@@ -64,6 +64,15 @@ pub struct RawSite {
     /// How many jobs a site that orders its jobs itself is given at once, running or not; 5000 when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over_max: Option<u32>,
+}
+
+impl RawSite {
+    fn engine(&self) -> Result<SiteEngine, String> {
+        match self.engine.as_str() {
+            "agent" => Ok(SiteEngine::Agent),
+            driven => DrivenEngine::parse(driven).map(SiteEngine::Driven),
+        }
+    }
 }
 
 fn queue_max() -> u32 {
@@ -95,10 +104,98 @@ pub struct Config {
 pub struct SiteConfig {
     /// Its name in the treaty.
     pub id: SiteId,
+    /// What runs its jobs.
+    pub engine: SiteEngine,
     /// How many admitted jobs may wait.
     pub queue_max: u32,
     /// How many jobs a site that orders its jobs itself is given at once, running or not.
     pub handed_over_max: u32,
+}
+
+/// What runs the jobs of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SiteEngine {
+    /// Whoever dials in as the site's agent.
+    Agent,
+    /// What this process drives itself.
+    Driven(DrivenEngine),
+}
+
+/// An engine that a process drives itself, be it the node or the agent of a site: the same keys in the files of both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DrivenEngine {
+    /// The embedded engine.
+    Local,
+}
+
+impl DrivenEngine {
+    /// The engine that the keys of a site name.
+    ///
+    /// # Errors
+    /// What is wrong with them, to stand after the name of the field.
+    pub fn parse(engine: &str) -> Result<Self, String> {
+        match engine {
+            "local" => Ok(Self::Local),
+            other => Err(format!("is `{other}`: this version has the engine `local`")),
+        }
+    }
+}
+
+/// `agent.toml` as written: what `sta agent` works with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawAgentConfig {
+    /// The node's address, such as `https://node.de.example`.
+    pub node: String,
+    /// The site, as the treaty names it.
+    pub site: SiteId,
+    /// The file with the agent's token, relative to `agent.toml`.
+    pub token_file: PathBuf,
+    /// Where the agent keeps its records, relative to `agent.toml`.
+    pub directory: PathBuf,
+    /// What runs the jobs; the same values as in `sta.toml`, but for `agent`.
+    pub engine: String,
+}
+
+/// What `sta agent` works with.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The node's address.
+    pub node: String,
+    /// The site.
+    pub site: SiteId,
+    /// The file with the agent's token.
+    pub token_file: PathBuf,
+    /// Where the agent keeps its records.
+    pub directory: PathBuf,
+    /// What runs the jobs.
+    pub engine: DrivenEngine,
+}
+
+impl AgentConfig {
+    /// Reads `agent.toml`.
+    ///
+    /// # Errors
+    /// The file is missing, does not parse, or has a value that cannot be.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::ReadAgent { path: path.to_owned(), source })?;
+        let raw: RawAgentConfig = toml::from_str(&text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: error.to_string() })?;
+        let engine = DrivenEngine::parse(&raw.engine).map_err(|problem| ConfigError::Invalid {
+            path: path.to_owned(),
+            field: "engine",
+            problem,
+        })?;
+        let beside = path.parent().unwrap_or(Path::new("."));
+        Ok(Self {
+            node: raw.node,
+            site: raw.site,
+            token_file: beside.join(raw.token_file),
+            directory: beside.join(raw.directory),
+            engine,
+        })
+    }
 }
 
 /// Why the configuration does not load.
@@ -107,6 +204,14 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read `{path}`: make a node with `sta init`, or name its directory with --dir")]
     Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The agent's file cannot be read.
+    #[error("cannot read `{path}`: write one as docs/operations.md shows, and name it with --config")]
+    ReadAgent {
         /// Which.
         path: PathBuf,
         /// Why.
@@ -147,27 +252,21 @@ impl Config {
         let listen = raw.listen.parse().map_err(|_| {
             invalid("listen", format!("is `{}`: use an address and port such as 127.0.0.1:7411", raw.listen))
         })?;
-        if let Some(site) = raw.sites.iter().find(|site| site.engine != "local") {
-            return Err(invalid(
-                "sites.engine",
-                format!("is `{}` for `{}`: this version has the engine `local`", site.engine, site.id),
-            ));
-        }
+        let sites = raw.sites.into_iter().map(|site| {
+            let engine = site.engine().map_err(|problem| {
+                invalid("sites.engine", format!("of `{}` {problem}, or `agent`", site.id))
+            })?;
+            let handed_over_max = site.handed_over_max.unwrap_or(HANDED_OVER_MAX);
+            Ok(SiteConfig { id: site.id, engine, queue_max: site.queue_max, handed_over_max })
+        });
+        let sites = sites.collect::<Result<_, ConfigError>>()?;
         Ok(Self {
             treaty: directory.join(&raw.treaty),
             directory: directory.to_owned(),
             member: raw.member,
             listen,
             disk: raw.disk,
-            sites: raw
-                .sites
-                .into_iter()
-                .map(|site| SiteConfig {
-                    id: site.id,
-                    queue_max: site.queue_max,
-                    handed_over_max: site.handed_over_max.unwrap_or(HANDED_OVER_MAX),
-                })
-                .collect(),
+            sites,
         })
     }
 }

@@ -32,6 +32,13 @@ pub struct NameLabel {
     pub name: String,
 }
 
+/// One label: a site.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SiteLabel {
+    /// Its name in the treaty.
+    pub site: String,
+}
+
 /// Everything the node counts.
 pub struct Metrics {
     registry: Registry,
@@ -47,6 +54,8 @@ pub struct Metrics {
     pub outbox: Family<NameLabel, Gauge>,
     /// Seconds since each peer last cosigned the log.
     pub peer_cosign_age_seconds: Family<NameLabel, Gauge>,
+    /// Seconds since each site's agent last called.
+    pub agent_last_seen_seconds: Family<SiteLabel, Gauge>,
     /// Entries of the audit log.
     pub audit_entries: Gauge,
     /// Bytes of files sent to other members.
@@ -76,6 +85,12 @@ impl Metrics {
             "Time since a peer cosigned the log",
             peer_cosign_age_seconds.clone(),
         );
+        let agent_last_seen_seconds = Family::default();
+        registry.register(
+            "agent_last_seen_seconds",
+            "Time since the agent of a site called",
+            agent_last_seen_seconds.clone(),
+        );
         let audit_entries = Gauge::default();
         registry.register("audit_entries", "Entries of the audit log", audit_entries.clone());
         let file_bytes_served = Counter::default();
@@ -94,6 +109,7 @@ impl Metrics {
             jobs,
             outbox,
             peer_cosign_age_seconds,
+            agent_last_seen_seconds,
             audit_entries,
             file_bytes_served,
             file_bytes_fetched,

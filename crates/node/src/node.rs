@@ -2,6 +2,7 @@
 //! The node of one member: what it holds, how it starts, how it stops.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
     sync::{
         Arc,
@@ -19,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     config::{Config, SiteConfig},
-    engines::Engine,
+    engines::{Engine, agent::AgentEngine},
     keys::{Keys, KeysError},
     metrics::Metrics,
     outside::Outside,
@@ -184,6 +185,13 @@ impl Node {
     pub fn own_site(&self, id: &SiteId) -> Option<(&Site, &SiteConfig)> {
         let settings = self.config.sites.iter().find(|site| site.id == *id)?;
         Some((self.treaty.site(id)?, settings))
+    }
+
+    /// The engine of a site that an agent serves.
+    #[must_use]
+    pub fn agent(&self, site: &SiteId) -> Option<&AgentEngine> {
+        let engine: &dyn Any = self.engines.get(site)?.as_ref();
+        engine.downcast_ref()
     }
 
     /// The digest under which requests are signed.

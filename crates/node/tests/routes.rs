@@ -5,21 +5,35 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use http::Method;
 use serde_json::{Value, json};
-use sta_node::http::{
-    openapi,
-    router::{Right, Route, table},
+use sta_node::{
+    engines::agent::token,
+    http::{
+        openapi,
+        router::{Right, Route, table},
+    },
 };
 use sta_protocol::keys::SigningKey;
 
-use crate::harness::{Answer, TestNode, World, spec};
+use crate::harness::{self, Answer, TestNode, World, spec};
 
 /// Who walks. `ada` is the job's researcher, `de` the home of the guest's job, `fr` a member that has no job here.
-const CALLERS: [&str; 10] =
-    ["nobody", "forger", "ada", "eve", "otto", "stella", "aud", "member de", "member fr", "stranger"];
+const CALLERS: [&str; 11] = [
+    "nobody",
+    "forger",
+    "ada",
+    "eve",
+    "otto",
+    "stella",
+    "aud",
+    "member de",
+    "member fr",
+    "stranger",
+    "agent",
+];
 
 /// A request for each row of the table: what is in braces is filled in, a body that no handler takes proves that the caller
 /// came as far as the handler and changes nothing.
-const WALK: [(&str, &str, &str); 45] = [
+const WALK: [(&str, &str, &str); 50] = [
     ("POST", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}", "/v1/jobs/{job}"),
@@ -65,6 +79,11 @@ const WALK: [(&str, &str, &str); 45] = [
     ("GET", "/federation/v1/statements/{period}", "/federation/v1/statements/2026-11"),
     ("GET", "/federation/v1/datasets/{name}", "/federation/v1/datasets/weather"),
     ("GET", "/federation/v1/sites", "/federation/v1/sites"),
+    ("POST", "/agent/v1/sites/{site}/hello", "/agent/v1/sites/quebec-hydro/hello"),
+    ("POST", "/agent/v1/sites/{site}/calls", "/agent/v1/sites/quebec-hydro/calls"),
+    ("POST", "/agent/v1/sites/{site}/answers", "/agent/v1/sites/quebec-hydro/answers"),
+    ("PUT", "/agent/v1/sites/{site}/calls/{call}/part", "/agent/v1/sites/quebec-hydro/calls/1/part"),
+    ("GET", "/agent/v1/sites/{site}/inputs/{sha256}", "/agent/v1/sites/quebec-hydro/inputs/{sha256}"),
 ];
 
 /// What the walk needs to be there: a job of Ada's at home, and a job of Germany's that ran here.
@@ -77,6 +96,8 @@ struct Stage {
 impl Stage {
     async fn set() -> Self {
         let world = World::open().await;
+        let site = "quebec-hydro".parse().unwrap();
+        token::expect(&world.ca.node.config.directory, &site, &harness::token("agent")).unwrap();
         world.run();
         let mut here = spec();
         here.sites_allowed = vec!["quebec-hydro".parse().unwrap()];
@@ -116,7 +137,7 @@ impl Stage {
             "member de" => node.answer(&signed(&self.world.de, None)).await,
             "member fr" => node.answer(&signed(&self.world.fr, None)).await,
             "stranger" => node.answer(&signed(&self.world.de, Some(SigningKey::from_seed([9; 32])))).await,
-            // A token that no person has is a person called `forger`.
+            // A token that no person has is a person called `forger`; that of the site's agent is no person's either.
             person => node.ask(person, method, &path, body.as_ref()).await,
         }
     }
@@ -134,6 +155,7 @@ fn expected(right: Right, caller: &str) -> Option<&'static str> {
                 _ => Some("SIG-001"),
             };
         }
+        Right::Agent => return (caller != "agent").then_some("AUT-001"),
         Right::LoggedIn => &["ada", "eve", "otto", "stella", "aud"],
         Right::OwnJob => &["ada"],
         Right::OwnJobOrOperator => &["ada", "otto"],

@@ -10,11 +10,13 @@ use self::{
     print::Style,
 };
 
+mod agent;
 mod audit;
 mod cancel;
 pub mod client;
 mod dataset;
 pub mod demo;
+mod engines;
 pub mod failure;
 pub mod files;
 pub mod init;
@@ -63,6 +65,8 @@ enum Command {
     Init(init::InitArgs),
     /// Run the node
     Serve(serve::ServeArgs),
+    /// Run the jobs of a site that no one can dial, for its node
+    Agent(agent::AgentArgs),
     /// Watch one job apart from the node; the node calls it
     #[command(hide = true)]
     Supervise {
@@ -130,7 +134,7 @@ pub fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<ExitCode, Failure> {
     let mut runtime = match &cli.command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Agent(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build().trying_to("start")?;
@@ -142,6 +146,7 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
     match command {
         Command::Init(args) => init::run(&args, style).map(done),
         Command::Serve(args) => serve::run(&args).await.map(done),
+        Command::Agent(args) => agent::run(&args, style).await.map(done),
         // `main` has answered it before any thread was started.
         Command::Supervise { .. } => {
             Err(Failure::new("supervise", "it was called too late").exit(Exit::Usage))

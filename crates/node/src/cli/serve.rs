@@ -9,10 +9,11 @@ use std::{
 };
 
 use clap::Args;
-use sta_protocol::treaty::{SignedTreaty, Site};
+use sta_protocol::treaty::SignedTreaty;
 use tokio::net::TcpListener;
 
 use super::{
+    engines::engines,
     failure::{Exit, Failure, Trying},
     init::{KEYS, TREATY_FILE},
     print,
@@ -20,12 +21,8 @@ use super::{
 };
 use crate::{
     config::Config,
-    engines::{
-        Capacity,
-        local::{LocalConfig, LocalEngine},
-    },
     keys::Keys,
-    node::{Engines, Node},
+    node::Node,
     outside::{HttpTransport, Outside, SystemChance, SystemClock},
     steps,
     store::{
@@ -128,36 +125,6 @@ pub fn read_treaty(path: &Path) -> Result<SignedTreaty, Failure> {
     serde_json::from_str(&text).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))
 }
 
-/// One embedded engine for each site: what the treaty opens, as far as this machine has it.
-fn engines(config: &Config, signed_treaty: &SignedTreaty) -> Result<Engines, Failure> {
-    // `Node::open` verifies the signatures before anything runs on these numbers.
-    let treaty = signed_treaty.peek_unverified().trying_to("read the treaty's sites")?;
-    let program = std::env::current_exe().trying_to("find the program that supervises jobs")?;
-    let program = program
-        .to_str()
-        .ok_or_else(|| Failure::new("find the program that supervises jobs", "its path is not Unicode"))?;
-    let supervisor = vec![program.to_owned(), "supervise".to_owned()];
-    let mut engines = Engines::new();
-    for site in &config.sites {
-        let doing = format!("open the engine of site `{}`", site.id);
-        let machine = Capacity::of_this_machine().trying_to(&doing)?;
-        let capacity = treaty.site(&site.id).map_or_else(|| machine.clone(), |terms| within(&machine, terms));
-        let root = config.directory.join("engine").join(site.id.as_str());
-        let mut local = LocalConfig::new(root, supervisor.clone(), capacity);
-        local.hidden = vec![config.directory.clone()];
-        engines.insert(site.id.clone(), Arc::new(LocalEngine::open(local).trying_to(doing)?));
-    }
-    Ok(engines)
-}
-
-fn within(machine: &Capacity, terms: &Site) -> Capacity {
-    Capacity {
-        cpu_cores: machine.cpu_cores.min(terms.resources.cpu_cores),
-        memory_bytes: machine.memory_bytes.min(terms.resources.memory_bytes),
-        gpus: machine.gpus.clone(),
-    }
-}
-
 /// Makes the holder of `operator.token` the operator. Whoever can write in the node's directory is the operator anyway.
 async fn know_operator(node: &Node, directory: &Path) -> Result<(), Failure> {
     let token = read_token(&directory.join(OPERATOR_TOKEN))?;
@@ -180,7 +147,7 @@ async fn know_operator(node: &Node, directory: &Path) -> Result<(), Failure> {
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).trying_to("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).trying_to("listen for SIGINT")?;
@@ -194,7 +161,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
 }
 
 /// One line a record on standard error; `STA_LOG` chooses what, such as `sta_node=debug`.
-fn log_to_stderr(json: bool) {
+pub(super) fn log_to_stderr(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("STA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -2,6 +2,7 @@
 //! What runs jobs at a site: the trait every engine keeps, and the facts that cross it.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
     future::Future,
     io,
@@ -20,6 +21,7 @@ use sta_protocol::{
     treaty::Resources,
 };
 
+pub mod agent;
 pub mod local;
 mod run_id;
 pub mod slurm;
@@ -30,13 +32,21 @@ pub use run_id::RunId;
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
 
 /// Runs jobs at one site. Every method may be repeated after a crash or a lost answer without a second effect.
-pub trait Engine: Send + Sync + 'static {
+pub trait Engine: Any + Send + Sync {
     /// Whether this site could ever run such a job for its owner, by what the engine knows without asking anybody: its
     /// size, its accounts, its images, the options its operator allows. Asked before the job is admitted.
     ///
     /// # Errors
     /// The first thing that stands against it.
     fn check(&self, job: &EngineJob) -> Result<(), Objection>;
+
+    /// As [`Engine::check`], of an engine that is elsewhere and has to be asked.
+    ///
+    /// # Errors
+    /// It does not answer: whether the job could run there is unknown.
+    fn consents<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, Result<(), Objection>> {
+        Box::pin(std::future::ready(Ok(self.check(job))))
+    }
 
     /// Takes the job over. Looks for the id first: a job already known, in whatever state, is left as it is.
     /// A job whose id was cancelled before is taken over as [`Exit::Cancelled`] and never runs.
@@ -107,7 +117,8 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 /// Why a site can never run a job for its owner: said before anything is admitted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum Objection {
     /// The site has no account for the researcher.
     #[error("the site has no account for `{researcher}` of `{member}` in project `{project}`")]
@@ -403,7 +414,7 @@ pub struct LogChunk {
 }
 
 /// What a site has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
     /// Processor cores.
     pub cpu_cores: u32,

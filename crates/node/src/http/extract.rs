@@ -86,7 +86,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fault> {
         match parts.extensions.get::<Caller>() {
             Some(Caller::Person(researcher)) => Ok(Self(researcher.clone())),
-            Some(Caller::Anyone | Caller::Peer(_)) | None => Err(not_let_in("person")),
+            Some(Caller::Anyone | Caller::Peer(_) | Caller::Agent(_)) | None => Err(not_let_in("person")),
         }
     }
 }
@@ -100,7 +100,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fault> {
         match parts.extensions.get::<Caller>() {
             Some(Caller::Peer(request)) => Ok(Self(request.clone())),
-            Some(Caller::Anyone | Caller::Person(_)) | None => Err(not_let_in("member")),
+            Some(Caller::Anyone | Caller::Person(_) | Caller::Agent(_)) | None => Err(not_let_in("member")),
         }
     }
 }

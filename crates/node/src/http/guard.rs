@@ -5,15 +5,19 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
-use sta_protocol::{ids::JobId, refusal::RefusalCode};
+use sta_protocol::{
+    ids::{JobId, SiteId},
+    refusal::RefusalCode,
+};
 
 use super::{extract::Job, problem::Fault, router::Right, signed};
 use crate::{
+    engines::agent,
     node::Node,
     peers::inbound::PeerRequest,
     store::{
@@ -34,6 +38,8 @@ pub(super) enum Caller {
     Person(Researcher),
     /// Another member, by its signature.
     Peer(PeerRequest),
+    /// The agent of a site, by its token.
+    Agent(SiteId),
 }
 
 /// What the guard of one route needs.
@@ -70,11 +76,19 @@ async fn let_in(gate: &Gate, request: Request) -> Result<Request, Fault> {
         return Ok(Request::from_parts(parts, body));
     }
     let token = bearer(&parts.headers).ok_or(Fault::No(RefusalCode::NotAuthenticated, Vec::new()))?;
+    if gate.right == Right::Agent {
+        let site = in_path(&mut parts, "site").await?;
+        // Whether there is such a site is nothing for one who has no token of it.
+        let site = site
+            .parse::<SiteId>()
+            .ok()
+            .filter(|site| agent::token::is_right(&gate.node.config.directory, site, &token));
+        let site = site.ok_or(Fault::No(RefusalCode::NotAuthenticated, Vec::new()))?;
+        parts.extensions.insert(Caller::Agent(site));
+        return Ok(Request::from_parts(parts, body));
+    }
     let job = if gate.right.is_about_a_job() {
-        let path = RawPathParams::from_request_parts(&mut parts, &()).await;
-        let path = path.map_err(|error| Fault::internal("route", &error))?;
-        let (_, job) =
-            path.iter().find(|(name, _)| *name == "job").ok_or_else(|| Fault::not_found("job", ""))?;
+        let job = in_path(&mut parts, "job").await?;
         Some(job.parse::<JobId>().map_err(|error| Fault::malformed("job", error))?)
     } else {
         None
@@ -94,6 +108,14 @@ async fn let_in(gate: &Gate, request: Request) -> Result<Request, Fault> {
         parts.extensions.insert(Job(found));
     }
     Ok(Request::from_parts(parts, body))
+}
+
+/// A variable of the path.
+async fn in_path(parts: &mut Parts, wanted: &'static str) -> Result<String, Fault> {
+    let path = RawPathParams::from_request_parts(parts, &()).await;
+    let path = path.map_err(|error| Fault::internal("route", &error))?;
+    let found = path.iter().find(|(name, _)| *name == wanted);
+    found.map(|(_, value)| value.to_owned()).ok_or_else(|| Fault::not_found(wanted, ""))
 }
 
 /// SHA-256 of the token in `Authorization: Bearer` (RFC 6750 §2.1).
@@ -127,8 +149,8 @@ fn check(right: Right, person: &Researcher, job: Option<&HomeJob>) -> Result<(),
         Right::OperatorOrSteward => is(Role::Operator) || is(Role::Steward),
         Right::OperatorOrAuditor => is(Role::Operator) || is(Role::Auditor),
         Right::AnyRole => !person.roles.is_empty(),
-        // Members sign; they never come with a token.
-        Right::Peer => false,
+        // Members sign; they never come with a token. An agent is no person.
+        Right::Peer | Right::Agent => false,
     };
     if allowed {
         Ok(())

@@ -13,7 +13,8 @@ use sta_protocol::refusal::RefusalCode;
 
 use super::{documents::HealthDocument, problem::Fault};
 use crate::{
-    metrics::NameLabel,
+    engines::agent::AgentEngine,
+    metrics::{NameLabel, SiteLabel},
     node::Node,
     store::{audit, jobs, outbox, peers},
 };
@@ -71,6 +72,12 @@ fn look(node: &Node) -> Result<(), Fault> {
     }
     for (member, age_s) in ages {
         node.metrics.peer_cosign_age_seconds.get_or_create(&label(member.as_str())).set(age_s);
+    }
+    for site in node.engines.keys() {
+        if let Some(seen_s) = node.agent(site).and_then(AgentEngine::seen_s) {
+            let label = SiteLabel { site: site.to_string() };
+            node.metrics.agent_last_seen_seconds.get_or_create(&label).set(gauge(seen_s));
+        }
     }
     node.metrics.audit_entries.set(gauge(entries));
     Ok(())

@@ -3,6 +3,7 @@
 //!
 //! `router.rs` is the table of contents: every route and the right it needs. What is not in that table is not served.
 
+mod agent;
 mod audit_log;
 mod blobs;
 mod datasets;

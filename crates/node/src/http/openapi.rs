@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use super::{
-    audit_log, blobs, datasets, documents, federation, health, jobs, node,
+    agent, audit_log, blobs, datasets, documents, federation, health, jobs, node,
     problem::{PROBLEM_JSON, ProblemDocument},
     registry,
     router::{Right, table},
@@ -76,6 +76,11 @@ use super::{
         federation::show_statement_digest,
         federation::show_dataset,
         federation::show_sites,
+        agent::begin,
+        agent::take_calls,
+        agent::take_answers,
+        agent::take_part,
+        agent::read_input,
     ),
     components(schemas(ProblemDocument, documents::RefusalDocument))
 )]
@@ -154,7 +159,8 @@ fn complete(operation: &mut Operation, method: &Method, path: &str, right: Right
         | Right::Steward
         | Right::OperatorOrSteward
         | Right::OperatorOrAuditor
-        | Right::AnyRole => Some(vec![SecurityRequirement::new::<_, [String; 0], String>("token", [])]),
+        | Right::AnyRole
+        | Right::Agent => Some(vec![SecurityRequirement::new::<_, [String; 0], String>("token", [])]),
     };
     operation.extensions = Some(ExtensionsBuilder::new().add("x-sta-right", json!(right.as_str())).build());
 }
@@ -163,6 +169,7 @@ fn tag(path: &str) -> &'static str {
     match path.split('/').nth(1) {
         Some("federation") => "members",
         Some("audit" | "witness") => "audit",
+        Some("agent") => "agents",
         Some("v1") => "native",
         Some(_) | None => "node",
     }

@@ -272,9 +272,12 @@ impl From<StepError> for Fault {
                     RefusalCode::OutputUnknown,
                     vec![("job", id.to_string()), ("output.name", name.clone())],
                 ),
+                // The site's own programs or its agent are away: it is worth to come again.
+                EngineError::Site { .. } => {
+                    Self::No(RefusalCode::Overloaded, vec![("problem", error.to_string())])
+                }
                 EngineError::Invalid { .. }
                 | EngineError::Unknown { .. }
-                | EngineError::Site { .. }
                 | EngineError::Supervisor { .. }
                 | EngineError::Io { .. }
                 | EngineError::Record { .. } => Self::internal("engine", &error),

@@ -13,7 +13,7 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    audit_log, blobs, datasets,
+    agent, audit_log, blobs, datasets,
     edge::{Edge, edge, no_such_method, no_such_path, panicked},
     federation,
     guard::{Gate, guard},
@@ -51,11 +51,13 @@ pub enum Right {
     AnyRole,
     /// The signature of another member of the treaty; every answer is signed too.
     Peer,
+    /// To be the agent of the site that the path names, by its token.
+    Agent,
 }
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Anyone,
         Self::LoggedIn,
         Self::OwnJob,
@@ -67,6 +69,7 @@ impl Right {
         Self::OperatorOrAuditor,
         Self::AnyRole,
         Self::Peer,
+        Self::Agent,
     ];
 
     /// The word for it, in refusals and in the OpenAPI document (`x-sta-right`).
@@ -84,6 +87,7 @@ impl Right {
             Self::OperatorOrAuditor => "operator-or-auditor",
             Self::AnyRole => "any-role",
             Self::Peer => "member",
+            Self::Agent => "agent",
         }
     }
 
@@ -119,7 +123,7 @@ where
 /// Every route.
 #[must_use]
 pub fn table() -> Vec<Route> {
-    [native_jobs(), native_things(), open(), between_members()].into_iter().flatten().collect()
+    [native_jobs(), native_things(), open(), between_members(), for_agents()].into_iter().flatten().collect()
 }
 
 fn native_jobs() -> Vec<Route> {
@@ -196,6 +200,21 @@ fn between_members() -> Vec<Route> {
         route(GET, "/federation/v1/statements/{period}", Peer, federation::show_statement_digest),
         route(GET, "/federation/v1/datasets/{name}", Peer, federation::show_dataset),
         route(GET, "/federation/v1/sites", Peer, federation::show_sites),
+    ]
+}
+
+fn for_agents() -> Vec<Route> {
+    use Right::Agent;
+    const GET: &Method = &Method::GET;
+    const POST: &Method = &Method::POST;
+    const PUT: &Method = &Method::PUT;
+    let slow = |row: Route| Route { time_max: UPLOAD_TIME_MAX, ..row };
+    vec![
+        route(POST, "/agent/v1/sites/{site}/hello", Agent, agent::begin),
+        route(POST, "/agent/v1/sites/{site}/calls", Agent, agent::take_calls),
+        slow(route(POST, "/agent/v1/sites/{site}/answers", Agent, agent::take_answers)),
+        slow(route(PUT, "/agent/v1/sites/{site}/calls/{call}/part", Agent, agent::take_part)),
+        route(GET, "/agent/v1/sites/{site}/inputs/{sha256}", Agent, agent::read_input),
     ]
 }
 

@@ -54,7 +54,7 @@ pub async fn admit_offer(
     }
     let decided = match decide(node, &offer)? {
         // Only what the law allows is shown to the engine.
-        Ok(permit) => engine_consents(node, &offer)?.map(|()| permit),
+        Ok(permit) => engine_consents(node, &offer).await?.map(|()| permit),
         Err(refusals) => Err(refusals),
     };
     let permit = match decided {
@@ -146,10 +146,9 @@ fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepEr
 }
 
 /// Whether the site's engine could ever run the job for this researcher.
-fn engine_consents(node: &Node, offer: &Offer) -> Result<Result<(), Refusals>, StepError> {
-    let Err(objection) =
-        run::engine(node, &offer.site)?.check(&run::described(node, RunId::from(offer.job), offer))
-    else {
+async fn engine_consents(node: &Node, offer: &Offer) -> Result<Result<(), Refusals>, StepError> {
+    let job = run::described(node, RunId::from(offer.job), offer);
+    let Err(objection) = run::engine(node, &offer.site)?.consents(&job).await? else {
         return Ok(Ok(()));
     };
     let site = ("site.id", offer.site.to_string());

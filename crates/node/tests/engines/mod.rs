@@ -14,6 +14,8 @@ use sta_node::engines::{
 };
 use sta_protocol::{ids::JobId, job::Shape};
 
+mod agent;
+mod agent_faults;
 mod conformance;
 mod local;
 mod local_crashes;

@@ -15,7 +15,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use sta_decide::authorize::SHIPPED_PACKS;
 use sta_node::{
-    config::{Config, DiskConfig, SiteConfig},
+    config::{Config, DiskConfig, DrivenEngine, SiteConfig, SiteEngine},
     keys::Keys,
     node::{Engines, Node},
     outside::{BoxFuture, Clock, Outside, Transport, TransportError},
@@ -123,7 +123,12 @@ pub(super) fn config(member: usize, directory: &Path) -> Config {
         treaty: directory.join("treaty.jws.json"),
         // So few that some offers find the queue full.
         sites: own
-            .map(|site| SiteConfig { id: site.0.parse().expect("a name"), queue_max: 3, handed_over_max: 4 })
+            .map(|site| SiteConfig {
+                id: site.0.parse().expect("a name"),
+                engine: SiteEngine::Driven(DrivenEngine::Local),
+                queue_max: 3,
+                handed_over_max: 4,
+            })
             .collect(),
         // A run must not depend on how full this machine's disk is.
         disk: DiskConfig { bytes_free_min: 0, ..DiskConfig::default() },

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use sta_node::{
-    config::{Config, DiskConfig, SiteConfig},
+    config::{Config, DiskConfig, DrivenEngine, SiteConfig, SiteEngine},
+    engines::{
+        Capacity,
+        agent::{AgentEngine, token::directory_of},
+    },
     http::router,
     keys::Keys,
     node::{Engines, Node},
@@ -17,7 +21,7 @@ use sta_node::{
     },
 };
 use sta_protocol::{
-    ids::MemberId,
+    ids::{MemberId, SiteId},
     keys::SigningKey,
     treaty::{Member, SignedTreaty, Treaty},
 };
@@ -65,12 +69,30 @@ pub(crate) struct TestNode {
     pub(crate) router: Router,
     /// What runs the jobs of all its sites.
     pub(crate) engine: Arc<FakeEngine>,
-    _directory: TempDir,
+    directory: TempDir,
+}
+
+/// What runs the jobs of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EngineKind {
+    /// Nothing runs, the test decides what would have.
+    Fake,
+    /// Whoever dials in.
+    Agent,
 }
 
 impl World {
     /// Three nodes under one treaty, with people and the project `digits`.
     pub(crate) async fn open() -> Self {
+        Self::open_over(EngineKind::Fake).await
+    }
+
+    /// The same with sites that wait for their agents.
+    pub(crate) async fn with_agents() -> Self {
+        Self::open_over(EngineKind::Agent).await
+    }
+
+    async fn open_over(engine: EngineKind) -> Self {
         let clock = Arc::new(TestClock::new());
         let network = Arc::new(TestNetwork::default());
         let directories: BTreeMap<&str, TempDir> =
@@ -88,7 +110,7 @@ impl World {
         let treaty = sign(&treaty(&directories), &directories);
         let mut nodes = Vec::new();
         for (id, directory) in directories {
-            let node = TestNode::open(id, directory, &treaty, outside_of(id)).await;
+            let node = TestNode::open(id, directory, &treaty, outside_of(id), engine).await;
             network.connect(&host(id), node.router.clone());
             nodes.push(node);
         }
@@ -115,6 +137,14 @@ impl Drop for World {
             node.node.stop();
         }
     }
+}
+
+fn site_config(id: &SiteId, engine: EngineKind) -> SiteConfig {
+    let engine = match engine {
+        EngineKind::Fake => SiteEngine::Driven(DrivenEngine::Local),
+        EngineKind::Agent => SiteEngine::Agent,
+    };
+    SiteConfig { id: id.clone(), engine, queue_max: 10, handed_over_max: 5000 }
 }
 
 fn host(id: &str) -> String {
@@ -153,15 +183,26 @@ fn sign(treaty: &Treaty, directories: &BTreeMap<&str, TempDir>) -> SignedTreaty 
 }
 
 impl TestNode {
-    async fn open(id: &str, directory: TempDir, treaty: &SignedTreaty, outside: Outside) -> Self {
+    async fn open(
+        id: &str,
+        directory: TempDir,
+        treaty: &SignedTreaty,
+        outside: Outside,
+        engine: EngineKind,
+    ) -> Self {
         let member: MemberId = id.parse().unwrap();
-        let engine = Arc::new(FakeEngine::new(&directory.path().join("engine"), outside.clock.clone()));
+        let fake = Arc::new(FakeEngine::new(&directory.path().join("engine"), outside.clock.clone()));
         let terms = treaty.peek_unverified().unwrap();
         let sites = terms.sites.iter().filter(|site| site.member == member);
-        let sites: Vec<_> = sites
-            .map(|site| SiteConfig { id: site.id.clone(), queue_max: 10, handed_over_max: 5000 })
-            .collect();
-        let engines: Engines = sites.iter().map(|site| (site.id.clone(), Arc::clone(&engine) as _)).collect();
+        let sites: Vec<_> = sites.map(|site| site_config(&site.id, engine)).collect();
+        let engine_of = |site: &SiteId| match engine {
+            EngineKind::Fake => fake.clone() as Arc<dyn sta_node::engines::Engine>,
+            EngineKind::Agent => {
+                let agents = directory_of(directory.path(), site);
+                Arc::new(AgentEngine::open(agents, site.clone(), Capacity::default()).unwrap())
+            }
+        };
+        let engines: Engines = sites.iter().map(|site| (site.id.clone(), engine_of(&site.id))).collect();
         let config = Config {
             directory: directory.path().to_owned(),
             member,
@@ -182,7 +223,19 @@ impl TestNode {
         }
         let people = vec!["ada".parse().unwrap()];
         registry::put_project(&node, "digits".parse().unwrap(), 1_000_000_000, people).await.unwrap();
-        Self { router: router(Arc::clone(&node)), node, engine, _directory: directory }
+        Self { router: router(Arc::clone(&node)), node, engine: fake, directory }
+    }
+
+    /// The node after a restart, when sites wait for their agents.
+    pub(crate) async fn restart(&mut self) {
+        let empty = TempDir::new().unwrap();
+        let directory = std::mem::replace(&mut self.directory, empty);
+        self.node.stop();
+        self.node.store.stop();
+        let (id, outside) = (self.id(), self.node.outside.clone());
+        let treaty = std::fs::read(directory.path().join("treaty.json")).unwrap();
+        let treaty = serde_json::from_slice(&treaty).unwrap();
+        *self = Self::open(id.as_str(), directory, &treaty, outside, EngineKind::Agent).await;
     }
 
     /// This member.

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The engine of a site that no one can dial: its agent, `sta agent`, calls the node, takes the engine's calls and answers them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use sta_protocol::{
+    digest::Sha256Digest,
+    ids::{JobId, SiteId},
+    treaty::Resources,
+};
+use tokio::{sync::Semaphore, time::Instant};
+use uuid::Uuid;
+
+use self::{
+    calls::{Batch, Hello, Method, Poll, Reply, Report, without_paths},
+    content::{failed, make_private, write_whole},
+    desk::Desk,
+    spool::{Spool, strange},
+};
+use super::{
+    Answer, Capacity, Engine, EngineError, EngineJob, LogChunk, Objection, Observation, Outcome, RunId,
+    Stream,
+};
+
+pub mod calls;
+mod content;
+mod desk;
+pub mod inputs;
+pub mod link;
+pub mod runner;
+mod spool;
+pub mod token;
+
+pub use desk::SessionOver;
+
+/// How long the agent may take for a call.
+const CALL_TIME_MAX: Duration = Duration::from_secs(40);
+/// How long it may take to say whether a job could run: somebody waits for it.
+const CONSENT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How many answers of that kind are remembered, how long they go without asking again, and how long without an agent.
+const CONSENTS_MAX: usize = 1024;
+const CONSENT_FRESH: Duration = Duration::from_secs(30);
+/// How long inputs of a job can be read after they were last asked for.
+const INPUT_OPEN: Duration = Duration::from_secs(900);
+/// How many jobs' outputs are fetched at once.
+const FETCHES_MAX: usize = 4;
+/// How long one who wants an output waits for it.
+const OUTPUT_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long after a failed fetch the job is looked at again.
+const FETCH_PAUSE: Duration = Duration::from_secs(1);
+/// How many wiped jobs are remembered.
+const SETTLED_MAX: usize = 10_000;
+
+/// The engine of a site with an agent. Clones share one engine.
+#[derive(Clone)]
+pub struct AgentEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    directory: PathBuf,
+    desk: Desk,
+    spool: Spool,
+    about: Mutex<About>,
+    inputs: Mutex<HashMap<Sha256Digest, (PathBuf, Instant)>>,
+    consents: Mutex<HashMap<Sha256Digest, (Option<Objection>, Instant)>>,
+    /// Jobs whose outputs are being fetched.
+    fetching: Mutex<HashSet<RunId>>,
+    fetches: Semaphore,
+    /// Finished jobs that have no outputs to fetch any more.
+    settled: Mutex<HashSet<RunId>>,
+}
+
+/// What the node knows of the agent, also after a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct About {
+    /// The agent that the token was first shown by; only it has the records of the jobs.
+    bound: Option<Bound>,
+    capacity: Capacity,
+    has_queue: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Bound {
+    agent: Uuid,
+    token: Option<Sha256Digest>,
+}
+
+/// Why an agent is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum HelloError {
+    /// It speaks another version.
+    #[error("the agent speaks version {theirs} and this node {ours}: install the same `sta` on both")]
+    Version {
+        /// The agent's.
+        theirs: u32,
+        /// Ours.
+        ours: u32,
+    },
+    /// It is not the agent that has the jobs.
+    #[error(
+        "another agent serves this site, and the records of its jobs are in that agent's directory: run the agent with that directory, or make a new token with `sta agent token` when those jobs are lost"
+    )]
+    Another,
+    /// What is known of it cannot be kept.
+    #[error("what the agent says cannot be kept")]
+    Keep(#[source] EngineError),
+}
+
+impl AgentEngine {
+    /// Opens the engine over its directory, [`token::directory_of`] the site. Until the agent has said what the site has,
+    /// `capacity` stands for it.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or its record does not read.
+    pub fn open(directory: PathBuf, site: SiteId, capacity: Capacity) -> Result<Self, EngineError> {
+        make_private(&directory)?;
+        let about = About::load(&directory, capacity)?;
+        let spool = Spool::open(directory.join("outputs"))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                desk: Desk::new(site),
+                directory,
+                spool,
+                about: Mutex::new(about),
+                inputs: Mutex::default(),
+                consents: Mutex::default(),
+                fetching: Mutex::default(),
+                fetches: Semaphore::new(FETCHES_MAX),
+                settled: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Begins a session with the agent, who showed a token with this SHA-256.
+    ///
+    /// # Errors
+    /// It is another agent, or of another version.
+    pub fn hello(&self, hello: Hello, token: Option<Sha256Digest>, session: Uuid) -> Result<(), HelloError> {
+        if hello.version != calls::VERSION {
+            return Err(HelloError::Version { theirs: hello.version, ours: calls::VERSION });
+        }
+        let bound = Bound { agent: hello.agent, token };
+        {
+            let mut about = lock(&self.inner.about);
+            // A new token is the operator's word that another agent may come.
+            let is_another =
+                about.bound.as_ref().is_some_and(|known| known.agent != bound.agent && known.token == token);
+            if is_another {
+                return Err(HelloError::Another);
+            }
+            let news = About { bound: Some(bound), capacity: hello.capacity, has_queue: hello.has_queue };
+            news.keep(&self.inner.directory).map_err(HelloError::Keep)?;
+            *about = news;
+        }
+        lock(&self.inner.consents).clear();
+        self.inner.desk.begin(session);
+        Ok(())
+    }
+
+    /// The next calls for the agent; waits for one without a limit of time.
+    ///
+    /// # Errors
+    /// The session is not the present one.
+    pub async fn calls(&self, session: Uuid, poll: &Poll) -> Result<Batch, SessionOver> {
+        Ok(Batch { calls: self.inner.desk.take(session, poll).await? })
+    }
+
+    /// Takes what the agent says.
+    ///
+    /// # Errors
+    /// The session is not the present one.
+    pub fn report(&self, session: Uuid, report: Report) -> Result<(), SessionOver> {
+        self.inner.desk.report(session, report)
+    }
+
+    /// Takes the part of a file that a call asked for.
+    ///
+    /// # Errors
+    /// The session is not the present one.
+    pub fn take_part(&self, session: Uuid, number: u64, part: bytes::Bytes) -> Result<(), SessionOver> {
+        self.inner.desk.answer(session, number, Reply::Part(part))
+    }
+
+    /// Where an input lies that the agent may read: one of a job that was handed to it a short while ago.
+    #[must_use]
+    pub fn input(&self, sha256: Sha256Digest) -> Option<PathBuf> {
+        let mut inputs = lock(&self.inner.inputs);
+        let (path, asked_at) = inputs.get_mut(&sha256)?;
+        if asked_at.elapsed() > INPUT_OPEN {
+            return None;
+        }
+        *asked_at = Instant::now();
+        Some(path.clone())
+    }
+
+    /// How long ago the agent called last, in seconds; none when it has not since the node's start.
+    #[must_use]
+    pub fn seen_s(&self) -> Option<u64> {
+        self.inner.desk.seen_s()
+    }
+}
+
+impl Inner {
+    async fn ask(
+        &self,
+        id: RunId,
+        doing: &'static str,
+        method: Method,
+        time_max: Duration,
+    ) -> Result<Reply, EngineError> {
+        match self.desk.ask(method, time_max).await {
+            Ok(Reply::Failed(failure)) => Err(failure.into_error(id, doing)),
+            Ok(reply) => Ok(reply),
+            Err(said) => Err(EngineError::Site { doing, said }),
+        }
+    }
+
+    async fn done(&self, id: RunId, doing: &'static str, method: Method) -> Result<(), EngineError> {
+        match self.ask(id, doing, method, CALL_TIME_MAX).await? {
+            Reply::Done => Ok(()),
+            other => Err(strange(doing, &other)),
+        }
+    }
+
+    async fn observe(&self, id: RunId) -> Result<Observation, EngineError> {
+        const DOING: &str = "look at the job";
+        match self.ask(id, DOING, Method::Observe { id }, CALL_TIME_MAX).await? {
+            Reply::Observed(observation) => Ok(observation),
+            other => Err(strange(DOING, &other)),
+        }
+    }
+
+    /// Whether nothing of a finished job is still to be fetched.
+    fn is_here(&self, id: RunId, outcome: &Outcome) -> Result<bool, EngineError> {
+        Ok(outcome.outputs.is_empty() || lock(&self.settled).contains(&id) || self.spool.whole(id)?.is_some())
+    }
+
+    /// Fetches a finished job's outputs beside everything else, unless that is under way. Its end makes the job one that moved.
+    fn start_fetch(self: &Arc<Self>, id: RunId, outcome: &Outcome) {
+        if !lock(&self.fetching).insert(id) {
+            return;
+        }
+        let (inner, outputs) = (Arc::clone(self), outcome.outputs.clone());
+        tokio::spawn(async move {
+            let fetched = match inner.fetches.acquire().await {
+                Ok(_one_of_few) => inner.spool.fetch(&inner.desk, id, outputs).await,
+                Err(_never_closed) => Ok(()),
+            };
+            match fetched {
+                Ok(()) => {}
+                // It was wiped before, and only its record is asked for.
+                Err(EngineError::NoOutput { .. }) => inner.settle(id),
+                Err(error) => {
+                    tracing::warn!(%id, error = calls::causes(&error), "outputs are not here yet");
+                    tokio::time::sleep(FETCH_PAUSE).await;
+                }
+            }
+            lock(&inner.fetching).remove(&id);
+            inner.desk.note_moved(id);
+        });
+    }
+
+    fn settle(&self, id: RunId) {
+        let mut settled = lock(&self.settled);
+        if settled.len() >= SETTLED_MAX {
+            settled.clear();
+        }
+        settled.insert(id);
+    }
+
+    async fn output_path(self: &Arc<Self>, id: RunId, name: &str) -> Result<PathBuf, EngineError> {
+        let missing = || EngineError::NoOutput { id, name: name.to_owned() };
+        let until = Instant::now() + OUTPUT_TIME_MAX;
+        loop {
+            if let Some(outputs) = self.spool.whole(id)? {
+                let output = outputs.iter().find(|output| output.name == name).ok_or_else(missing)?;
+                return Ok(self.spool.path(id, output.sha256));
+            }
+            let outcome = match self.observe(id).await? {
+                Observation::Unknown => return Err(EngineError::Unknown { id }),
+                Observation::Pending { .. } | Observation::Running { .. } => {
+                    return Err(EngineError::NotFinished { id });
+                }
+                Observation::Finished(outcome) => outcome,
+            };
+            if outcome.outputs.iter().all(|output| output.name != name) || lock(&self.settled).contains(&id) {
+                return Err(missing());
+            }
+            if Instant::now() >= until {
+                let said = "it is on its way from the agent".to_owned();
+                return Err(EngineError::Site { doing: "fetch an output", said });
+            }
+            self.start_fetch(id, &outcome);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Lets the agent read a job's inputs for a while.
+    fn show_inputs(&self, job: &EngineJob) {
+        let mut inputs = lock(&self.inputs);
+        inputs.retain(|_, (_, asked_at)| asked_at.elapsed() <= INPUT_OPEN);
+        let now = Instant::now();
+        inputs.extend(job.inputs.iter().map(|input| (input.sha256, (input.path.clone(), now))));
+    }
+
+    /// What the agent said to such a job before.
+    fn known_consent(&self, question: Sha256Digest, age_max: Duration) -> Option<Result<(), Objection>> {
+        let consents = lock(&self.consents);
+        let (objection, at) = consents.get(&question)?;
+        (at.elapsed() <= age_max).then(|| objection.clone().map_or(Ok(()), Err))
+    }
+
+    fn keep_consent(&self, question: Sha256Digest, consent: &Result<(), Objection>) {
+        let mut consents = lock(&self.consents);
+        consents.retain(|_, (_, at)| at.elapsed() <= CONSENT_FRESH);
+        if consents.len() < CONSENTS_MAX {
+            consents.insert(question, (consent.clone().err(), Instant::now()));
+        }
+    }
+}
+
+/// Jobs that an engine says the same to: the same but for their ids, names and contents.
+fn question(job: &EngineJob) -> Result<Sha256Digest, EngineError> {
+    let same = EngineJob {
+        id: JobId::new(0, [0; 10]).into(),
+        name: String::new(),
+        inputs: Vec::new(),
+        ..job.clone()
+    };
+    let said = |error: sta_protocol::digest::DigestError| EngineError::Site {
+        doing: "ask whether the job could run",
+        said: error.to_string(),
+    };
+    Sha256Digest::of_json(&same).map_err(said)
+}
+
+impl Engine for AgentEngine {
+    fn check(&self, job: &EngineJob) -> Result<(), Objection> {
+        let known = question(job).ok().and_then(|question| self.inner.known_consent(question, CONSENT_FRESH));
+        known.unwrap_or_else(|| {
+            let shape = |error: EngineError| Objection::Shape { reason: error.to_string() };
+            job.validate(&self.capacity()).map_err(shape)
+        })
+    }
+
+    fn consents<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, Result<(), Objection>> {
+        const DOING: &str = "ask whether the job could run";
+        Box::pin(async move {
+            let question = question(job)?;
+            if let Some(known) = self.inner.known_consent(question, CONSENT_FRESH) {
+                return Ok(known);
+            }
+            let method = Method::Consents { job: without_paths(job) };
+            let consent = match self.inner.ask(job.id, DOING, method, CONSENT_TIME_MAX).await? {
+                Reply::Done => Ok(()),
+                Reply::Objection(objection) => Err(objection),
+                other => return Err(strange(DOING, &other)),
+            };
+            self.inner.keep_consent(question, &consent);
+            Ok(consent)
+        })
+    }
+
+    fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.inner.show_inputs(job);
+            let method = Method::Submit { job: without_paths(job) };
+            self.inner.done(job.id, "hand the job over", method).await
+        })
+    }
+
+    /// A job is finished for the node once its outputs are here too, so that nobody waits for a transfer who wants to go on.
+    fn observe(&self, id: RunId) -> Answer<'_, Observation> {
+        Box::pin(async move {
+            let observation = self.inner.observe(id).await?;
+            if let Observation::Finished(outcome) = &observation
+                && !self.inner.is_here(id, outcome)?
+            {
+                self.inner.start_fetch(id, outcome);
+                return Ok(Observation::Running { started_at: outcome.started_at });
+            }
+            Ok(observation)
+        })
+    }
+
+    fn cancel(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(self.inner.done(id, "cancel the job", Method::Cancel { id }))
+    }
+
+    fn logs(
+        &self,
+        id: RunId,
+        index: u32,
+        stream: Stream,
+        offset: u64,
+        length_max: usize,
+    ) -> Answer<'_, LogChunk> {
+        const DOING: &str = "read the log";
+        Box::pin(async move {
+            let method = Method::Logs { id, index, stream, offset, length_max };
+            match self.inner.ask(id, DOING, method, CALL_TIME_MAX).await? {
+                Reply::Log { bytes, end } => Ok(LogChunk { bytes, end }),
+                other => Err(strange(DOING, &other)),
+            }
+        })
+    }
+
+    fn output_path<'a>(&'a self, id: RunId, name: &'a str) -> Answer<'a, PathBuf> {
+        Box::pin(self.inner.output_path(id, name))
+    }
+
+    fn wipe(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.inner.done(id, "wipe the job", Method::Wipe { id }).await?;
+            self.inner.settle(id);
+            self.inner.spool.remove(id)
+        })
+    }
+
+    fn capacity(&self) -> Capacity {
+        lock(&self.inner.about).capacity.clone()
+    }
+
+    fn has_queue(&self) -> bool {
+        lock(&self.inner.about).has_queue
+    }
+
+    fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {
+        Box::pin(self.inner.desk.next_moved())
+    }
+
+    fn expected_wait_s(&self, resources: Resources) -> Option<u32> {
+        self.inner.desk.expected_wait_s(resources)
+    }
+}
+
+impl About {
+    fn load(directory: &Path, capacity: Capacity) -> Result<Self, EngineError> {
+        let path = directory.join("agent.json");
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| EngineError::Record { path, reason: error.to_string() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self { bound: None, capacity, has_queue: false })
+            }
+            Err(source) => Err(failed("read", &path, source)),
+        }
+    }
+
+    fn keep(&self, directory: &Path) -> Result<(), EngineError> {
+        let path = directory.join("agent.json");
+        let text = serde_json::to_vec(self)
+            .map_err(|error| EngineError::Record { path: path.clone(), reason: error.to_string() })?;
+        write_whole(&path, &text)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind each lock is whole after any panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Engines through an agent: a node that serves HTTP, an agent that dials it, and behind it the engine; the conformance suite over all of it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sta_node::{
+    engines::{
+        Engine,
+        agent::{
+            AgentEngine,
+            link::{Link, LinkError},
+            runner::Agent,
+            token,
+        },
+    },
+    http,
+    outside::SystemChance,
+};
+use sta_protocol::ids::SiteId;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::{Site, conforms, local::LocalSite};
+use crate::harness::World;
+
+/// The token of the suite's agents.
+pub(super) const TOKEN: &str = "token-of-an-agent-0123456789abcdefghijklmnop";
+
+/// A site behind an agent. Opening its engine kills the agent and starts it again.
+pub(super) struct AgentSite {
+    pub(super) world: World,
+    pub(super) local: LocalSite,
+    pub(super) directory: TempDir,
+    address: std::net::SocketAddr,
+    serving: JoinHandle<()>,
+    agent: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl AgentSite {
+    pub(super) async fn new() -> Self {
+        let world = World::with_agents().await;
+        token::expect(&world.ca.node.config.directory, &site(), TOKEN).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = serve(&world, listener);
+        Self {
+            world,
+            local: LocalSite::new(),
+            directory: TempDir::new().unwrap(),
+            address,
+            serving,
+            agent: Mutex::default(),
+        }
+    }
+
+    pub(super) fn node_engine(&self) -> AgentEngine {
+        self.world.ca.node.agent(&site()).unwrap().clone()
+    }
+
+    /// The way to the node, with whatever token.
+    pub(super) fn link(&self, token: &str) -> Link {
+        Link::new(&format!("http://{}", self.address), &site(), token.to_owned().into()).unwrap()
+    }
+
+    pub(super) fn agent_directory(&self) -> PathBuf {
+        self.directory.path().join("agent")
+    }
+
+    /// Starts an agent over an engine; the one before is killed.
+    pub(super) fn start(&self, engine: Arc<dyn Engine>) {
+        self.kill();
+        let (directory, link) = (self.agent_directory(), self.link(TOKEN));
+        let agent = tokio::spawn(async move {
+            let agent = loop {
+                // The one before holds its lock until its tasks have ended.
+                match Agent::open(&directory, link.clone(), engine.clone(), &SystemChance) {
+                    Ok(agent) => break Arc::new(agent),
+                    Err(error) => assert!(error.to_string().contains("another agent"), "{error}"),
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            };
+            agent.run(std::future::pending()).await.unwrap();
+        });
+        *self.agent.lock().unwrap() = Some(agent);
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(agent) = self.agent.lock().unwrap().take() {
+            agent.abort();
+        }
+    }
+
+    /// Ends the node and starts it again at the same address.
+    pub(super) async fn restart_node(&mut self) {
+        self.serving.abort();
+        self.world.ca.restart().await;
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                Err(_still_taken) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        self.serving = serve(&self.world, listener);
+    }
+
+    /// An agent that only says hello, with another directory or token.
+    pub(super) async fn stranger(&self, token: &str) -> Result<(), LinkError> {
+        let directory = TempDir::new().unwrap();
+        let engine = Arc::from(self.local.open());
+        let agent = Agent::open(directory.path(), self.link(token), engine, &SystemChance).unwrap();
+        Arc::new(agent).run(tokio::time::sleep(Duration::from_secs(2))).await
+    }
+}
+
+impl Drop for AgentSite {
+    fn drop(&mut self) {
+        self.kill();
+        self.serving.abort();
+    }
+}
+
+impl Site for AgentSite {
+    fn open(&self) -> Box<dyn Engine> {
+        self.start(Arc::from(self.local.open()));
+        Box::new(self.node_engine())
+    }
+    fn grace(&self) -> Duration {
+        self.local.grace()
+    }
+}
+
+/// The site that the agents are of.
+pub(super) fn site() -> SiteId {
+    "quebec-hydro".parse().unwrap()
+}
+
+fn serve(world: &World, listener: TcpListener) -> JoinHandle<()> {
+    let node = Arc::clone(&world.ca.node);
+    tokio::spawn(async move { http::serve(node, listener).await.unwrap() })
+}
+
+conforms! { AgentSite::new().await }
