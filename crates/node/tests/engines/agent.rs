@@ -9,7 +9,7 @@ use std::{
 
 use sta_node::{
     engines::{
-        Engine,
+        Engine, EngineJob,
         agent::{
             AgentEngine,
             link::{Link, LinkError},
@@ -24,37 +24,31 @@ use sta_protocol::ids::SiteId;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{Site, conforms, local::LocalSite};
+use super::{Site, local::LocalSite, slurm::SlurmSite};
 use crate::harness::World;
 
 /// The token of the suite's agents.
 pub(super) const TOKEN: &str = "token-of-an-agent-0123456789abcdefghijklmnop";
 
 /// A site behind an agent. Opening its engine kills the agent and starts it again.
-pub(super) struct AgentSite {
+pub(super) struct AgentSite<S> {
     pub(super) world: World,
-    pub(super) local: LocalSite,
+    /// Where the agent runs.
+    pub(super) behind: S,
     pub(super) directory: TempDir,
     address: std::net::SocketAddr,
     serving: JoinHandle<()>,
     agent: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl AgentSite {
-    pub(super) async fn new() -> Self {
+impl<S: Site> AgentSite<S> {
+    pub(super) async fn over(behind: S) -> Self {
         let world = World::with_agents().await;
         token::expect(&world.ca.node.config.directory, &site(), TOKEN).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = serve(&world, listener);
-        Self {
-            world,
-            local: LocalSite::new(),
-            directory: TempDir::new().unwrap(),
-            address,
-            serving,
-            agent: Mutex::default(),
-        }
+        Self { world, behind, directory: TempDir::new().unwrap(), address, serving, agent: Mutex::default() }
     }
 
     pub(super) fn node_engine(&self) -> AgentEngine {
@@ -110,26 +104,40 @@ impl AgentSite {
     /// An agent that only says hello, with another directory or token.
     pub(super) async fn stranger(&self, token: &str) -> Result<(), LinkError> {
         let directory = TempDir::new().unwrap();
-        let engine = Arc::from(self.local.open());
+        let engine = Arc::from(self.behind.open());
         let agent = Agent::open(directory.path(), self.link(token), engine, &SystemChance).unwrap();
         Arc::new(agent).run(tokio::time::sleep(Duration::from_secs(2))).await
     }
 }
 
-impl Drop for AgentSite {
+impl<S> Drop for AgentSite<S> {
     fn drop(&mut self) {
-        self.kill();
+        if let Some(agent) = self.agent.lock().unwrap().take() {
+            agent.abort();
+        }
         self.serving.abort();
     }
 }
 
-impl Site for AgentSite {
+impl<S: Site> Site for AgentSite<S> {
     fn open(&self) -> Box<dyn Engine> {
-        self.start(Arc::from(self.local.open()));
+        self.start(Arc::from(self.behind.open()));
         Box::new(self.node_engine())
     }
     fn grace(&self) -> Duration {
-        self.local.grace()
+        self.behind.grace()
+    }
+    fn scheduler_variables(&self) -> &[&str] {
+        self.behind.scheduler_variables()
+    }
+    fn nodes(&self) -> u32 {
+        self.behind.nodes()
+    }
+    fn gpu_type(&self) -> &str {
+        self.behind.gpu_type()
+    }
+    fn shell(&self, script: &str) -> EngineJob {
+        self.behind.shell(script)
     }
 }
 
@@ -143,4 +151,20 @@ fn serve(world: &World, listener: TcpListener) -> JoinHandle<()> {
     tokio::spawn(async move { http::serve(node, listener).await.unwrap() })
 }
 
-conforms! { AgentSite::new().await }
+/// The Slurm cluster whose version begins so, through an agent; none where no such cluster is up.
+async fn slurm(version: &str) -> Option<AgentSite<SlurmSite>> {
+    Some(AgentSite::over(SlurmSite::of(version)?).await)
+}
+
+mod local {
+    use super::{AgentSite, LocalSite};
+    crate::engines::conforms! { Some(AgentSite::over(LocalSite::new()).await) }
+}
+
+mod slurm_v22 {
+    crate::engines::conforms! { super::slurm("22.").await }
+}
+
+mod slurm_v24 {
+    crate::engines::conforms! { super::slurm("24.").await }
+}

@@ -25,7 +25,9 @@ use tempfile::TempDir;
 use super::{
     Site,
     agent::{AgentSite, site},
-    code, finished, new_id, run, said, shell, stdout,
+    code, finished,
+    local::LocalSite,
+    new_id, run, said, shell, stdout,
 };
 
 /// An engine that carries calls out and never says so.
@@ -104,9 +106,9 @@ async fn copied(engine: &dyn Engine, job: &EngineJob) {
 
 #[tokio::test]
 async fn an_agent_killed_between_an_effect_and_its_answer_repeats_the_call_without_a_second_effect() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let has_submitted = Arc::new(AtomicBool::new(false));
-    site.start(Arc::new(Mute { inner: site.local.open(), has_submitted: has_submitted.clone() }));
+    site.start(Arc::new(Mute { inner: site.behind.open(), has_submitted: has_submitted.clone() }));
     let (engine, job) = (site.node_engine(), counted("sleep 0.2"));
     let submitting = tokio::spawn({
         let (engine, job) = (engine.clone(), job.clone());
@@ -123,7 +125,7 @@ async fn an_agent_killed_between_an_effect_and_its_answer_repeats_the_call_witho
 
 #[tokio::test]
 async fn an_agent_killed_while_a_job_runs_finds_it_again() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let engine = site.open();
     let job = counted("echo on; sleep 1");
     engine.submit(&job).await.unwrap();
@@ -135,7 +137,7 @@ async fn an_agent_killed_while_a_job_runs_finds_it_again() {
 
 #[tokio::test]
 async fn a_node_that_is_restarted_finds_its_agent_and_its_jobs() {
-    let mut site = AgentSite::new().await;
+    let mut site = AgentSite::over(LocalSite::new()).await;
     let job = counted("echo on; sleep 1");
     {
         let engine = site.open();
@@ -173,7 +175,7 @@ async fn while_the_agent_is_away_calls_fail_with_a_text_that_says_so() {
 
 #[tokio::test]
 async fn an_agent_with_a_wrong_token_is_told_so_and_ends() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let error = site.stranger("a-token-that-nobody-made").await.unwrap_err();
     assert!(matches!(error, LinkError::Token { .. }), "{error}");
     assert!(error.to_string().contains("does not know this agent's token: make a new one"), "{error}");
@@ -181,7 +183,7 @@ async fn an_agent_with_a_wrong_token_is_told_so_and_ends() {
 
 #[tokio::test]
 async fn another_agent_is_refused_until_a_new_token_is_made() {
-    let node_site = AgentSite::new().await;
+    let node_site = AgentSite::over(LocalSite::new()).await;
     let engine = node_site.open();
     run(&*engine, &shell("true")).await;
     let error = node_site.stranger(super::agent::TOKEN).await.unwrap_err();
@@ -194,9 +196,9 @@ async fn another_agent_is_refused_until_a_new_token_is_made() {
 
 #[tokio::test]
 async fn two_agents_in_one_directory_are_one_too_many() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let open = || {
-        let engine = Arc::from(site.local.open());
+        let engine = Arc::from(site.behind.open());
         Agent::open(&site.agent_directory(), site.link("any"), engine, &SystemChance)
     };
     let first = open().unwrap();
@@ -208,7 +210,7 @@ async fn two_agents_in_one_directory_are_one_too_many() {
 
 #[tokio::test]
 async fn long_files_come_in_parts_both_ways_and_an_interrupted_one_goes_on() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let store = TempDir::new().unwrap();
     let job = copying(&store, 11_000_000);
     let name = job.inputs[0].sha256.to_string();
@@ -232,7 +234,7 @@ async fn long_files_come_in_parts_both_ways_and_an_interrupted_one_goes_on() {
 
 #[tokio::test]
 async fn damaged_parts_of_files_are_found_out_and_fetched_anew() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let store = TempDir::new().unwrap();
     let job = copying(&store, 3_000_000);
     let name = job.inputs[0].sha256.to_string();
@@ -253,7 +255,7 @@ async fn damaged_parts_of_files_are_found_out_and_fetched_anew() {
 
 #[tokio::test]
 async fn inputs_stay_at_the_agent_while_a_job_needs_them_and_no_longer() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let engine = site.open();
     let store = TempDir::new().unwrap();
     let first = copying(&store, 1_000);
@@ -272,7 +274,7 @@ async fn inputs_stay_at_the_agent_while_a_job_needs_them_and_no_longer() {
 
 #[tokio::test]
 async fn an_agent_reads_only_the_files_of_jobs_that_were_handed_to_it() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let engine = site.open();
     let store = TempDir::new().unwrap();
     let job = copying(&store, 1_000);
@@ -288,7 +290,7 @@ async fn an_agent_reads_only_the_files_of_jobs_that_were_handed_to_it() {
 
 #[tokio::test]
 async fn what_the_engine_behind_the_agent_cannot_run_is_said_before_the_job_is_admitted() {
-    let site = AgentSite::new().await;
+    let site = AgentSite::over(LocalSite::new()).await;
     let engine = site.open();
     let job = EngineJob { image: "docker.io/x".to_owned(), ..shell("true") };
     let objection = engine.consents(&job).await.unwrap().unwrap_err();

@@ -11,7 +11,7 @@ use crate::engines::{Site, code, run, stdout};
 pub(in crate::engines) async fn a_job_sees_the_accelerators_it_asked_for_and_no_others(site: &dyn Site) {
     let engine = site.open();
     let job = EngineJob { gpus: 2, ..site.shell("echo $CUDA_VISIBLE_DEVICES") };
-    assert_eq!(engine.check(&job), Ok(()));
+    assert_eq!(engine.consents(&job).await.unwrap(), Ok(()));
     assert_eq!(code(&run(&*engine, &job).await), 0);
     let seen = stdout(&*engine, job.id).await;
     let devices: BTreeSet<&str> = seen.trim().split(',').collect();
@@ -31,10 +31,10 @@ pub(in crate::engines) async fn accelerators_are_given_by_their_type(site: &dyn 
         EngineJob { gpus: 1, shape, ..site.shell("echo $CUDA_VISIBLE_DEVICES") }
     };
     let job = of(site.gpu_type());
-    assert_eq!(engine.check(&job), Ok(()));
+    assert_eq!(engine.consents(&job).await.unwrap(), Ok(()));
     assert_eq!(code(&run(&*engine, &job).await), 0);
     assert!(!stdout(&*engine, job.id).await.trim().is_empty());
-    let Err(Objection::Shape { reason }) = engine.check(&of("abacus")) else {
+    let Err(Objection::Shape { reason }) = engine.consents(&of("abacus")).await.unwrap() else {
         panic!("the site has no accelerators of type `abacus`")
     };
     assert!(reason.contains("abacus"), "{reason}");
@@ -48,11 +48,13 @@ pub(in crate::engines) async fn a_job_over_several_nodes_runs_once_on_each_or_is
     let script = "echo rank $STA_TASK_RANK on ${SLURMD_NODENAME:-$(uname -n)}; exit $((STA_TASK_RANK * 3))";
     let job = EngineJob { shape, ..site.shell(script) };
     if site.nodes() < 2 {
-        let Err(Objection::Shape { reason }) = engine.check(&job) else { panic!("the site has one node") };
+        let Err(Objection::Shape { reason }) = engine.consents(&job).await.unwrap() else {
+            panic!("the site has one node")
+        };
         assert!(!reason.is_empty());
         return;
     }
-    assert_eq!(engine.check(&job), Ok(()));
+    assert_eq!(engine.consents(&job).await.unwrap(), Ok(()));
     assert_eq!(run(&*engine, &job).await.exit, Exit::Code(3), "the highest of the codes is the job's");
     let text = stdout(&*engine, job.id).await;
     let said = |line: &str| {
@@ -72,13 +74,13 @@ pub(in crate::engines) async fn options_and_images_that_the_site_does_not_know_a
     let engine = site.open();
     let mut job = site.shell("true");
     job.site_options.insert("no-such-option".to_owned(), "1".to_owned());
-    let objection = engine.check(&job);
+    let objection = engine.consents(&job).await.unwrap();
     assert!(
         matches!(&objection, Err(Objection::Option { option, .. }) if option == "no-such-option"),
         "{objection:?}"
     );
     let job = EngineJob { image: "nowhere.example/no/such:image".to_owned(), ..site.shell("true") };
-    let objection = engine.check(&job);
+    let objection = engine.consents(&job).await.unwrap();
     assert!(
         matches!(&objection, Err(Objection::Image { image, .. }) if *image == job.image),
         "{objection:?}"
