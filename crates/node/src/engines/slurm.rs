@@ -28,6 +28,7 @@ use super::{
 };
 
 mod collect;
+mod hand_over;
 mod inputs;
 mod outcome;
 mod poller;
@@ -71,6 +72,8 @@ struct Inner {
     moved_bell: Notify,
     /// Rung when there is something for the poller to do before its time.
     poller: Notify,
+    /// Runs that wait to be handed over, by account.
+    waiting: Mutex<HashMap<String, Vec<hand_over::Waiting>>>,
     /// Accounts whose directories this engine has made sure of.
     prepared: tokio::sync::Mutex<BTreeSet<String>>,
     /// Held while inputs are brought in.
@@ -167,6 +170,7 @@ impl SlurmEngine {
             moved: Mutex::default(),
             moved_bell: Notify::new(),
             poller: Notify::new(),
+            waiting: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             staging: tokio::sync::Mutex::default(),
         });

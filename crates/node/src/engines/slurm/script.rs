@@ -26,32 +26,56 @@ pub(super) fn run_directory(settings: &SlurmSettings, account: &str, run: RunId)
     format!("{}/{run}", settings.directory_of(account))
 }
 
-/// The shell script that hands a run to `sbatch`, run as the account: directories, inputs from the account's cache, submission.
-pub(super) fn submission(
-    settings: &SlurmSettings,
-    job: &EngineJob,
-    account: &SiteAccount,
-    runtime: &[String],
-) -> String {
-    let base = settings.directory_of(&account.unix);
-    let run = run_directory(settings, &account.unix, job.id);
-    let mut script = format!("set -e\numask 077\nmkdir -p {run}/work {run}/tmp\n");
+/// One shell script that hands runs of one account to `sbatch`, one after the other: directories, inputs from the account's
+/// cache, submission. Each run's answer stands between `begin RUN` and `end RUN CODE`.
+pub(super) fn submissions(settings: &SlurmSettings, runs: &[Submission]) -> String {
+    let mut script = "umask 077\nmkdir -p".to_owned();
+    for Submission { job, account, .. } in runs {
+        let run = run_directory(settings, &account.unix, job.id);
+        let _ = write!(script, " {run}/work {run}/tmp");
+    }
+    script.push_str(" || exit\n");
+    for Submission { job, account, runtime } in runs {
+        let run = run_directory(settings, &account.unix, job.id);
+        let arguments: Vec<String> =
+            sbatch(settings, job, account, &run).iter().map(|word| quoted(word)).collect();
+        // As a quoted word, so that nothing a researcher writes can end it before its end.
+        let batch = quoted(&batch(settings, job, &run, runtime));
+        let _ = writeln!(
+            script,
+            "echo 'begin {id}'\n{{ {inputs}printf %s {batch} | sbatch {arguments}; }} 2>&1\necho \"end {id} $?\"",
+            id = job.id,
+            inputs = inputs(settings, job, &account.unix, &run),
+            arguments = arguments.join(" "),
+        );
+    }
+    script
+}
+
+/// What one run's submission is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Submission {
+    pub(super) job: EngineJob,
+    pub(super) account: SiteAccount,
+    /// The words that run its image.
+    pub(super) runtime: Vec<String>,
+}
+
+/// Copies inputs out of the account's cache, those that an earlier attempt has not.
+fn inputs(settings: &SlurmSettings, job: &EngineJob, account: &str, run: &str) -> String {
+    let cache = format!("{}/cache", settings.directory_of(account));
+    let mut script = String::new();
     for input in &job.inputs {
         let name = quoted(&input.name);
         if let Some((folder, _)) = input.name.rsplit_once('/') {
-            let _ = writeln!(script, "mkdir -p {run}/work/{}", quoted(folder));
+            let _ = write!(script, "mkdir -p {run}/work/{} && ", quoted(folder));
         }
-        let _ = writeln!(
+        let _ = write!(
             script,
-            "[ -e {run}/work/{name} ] || {{ cp --reflink=auto -- {base}/cache/{} {run}/tmp/.input; chmod 500 {run}/tmp/.input; mv -- {run}/tmp/.input {run}/work/{name}; }}",
+            "{{ [ -e {run}/work/{name} ] || {{ cp --reflink=auto -- {cache}/{} {run}/tmp/.input && chmod 500 {run}/tmp/.input && mv -- {run}/tmp/.input {run}/work/{name}; }}; }} && ",
             input.sha256
         );
     }
-    let arguments: Vec<String> =
-        sbatch(settings, job, account, &run).iter().map(|word| quoted(word)).collect();
-    // As a quoted word, so that nothing a researcher writes can end it before its end.
-    let batch = quoted(&batch(settings, job, &run, runtime));
-    let _ = writeln!(script, "printf %s {batch} | sbatch {}", arguments.join(" "));
     script
 }
 

@@ -8,7 +8,7 @@ use sta_protocol::digest::Sha256Digest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
 };
 
 use super::settings::SlurmSettings;
@@ -57,7 +57,29 @@ impl SiteCommands {
         doing: &'static str,
         script: &str,
     ) -> Result<Said, EngineError> {
-        let _place = self.places.acquire().await.map_err(|_| closed(doing))?;
+        let place = self.place(doing).await?;
+        self.script_in(&place, account, doing, script).await
+    }
+
+    /// A place for one command; the site runs no more than `commands_max` at once.
+    ///
+    /// # Errors
+    /// The engine is closing.
+    pub(super) async fn place(&self, doing: &'static str) -> Result<SemaphorePermit<'_>, EngineError> {
+        self.places.acquire().await.map_err(|_| closed(doing))
+    }
+
+    /// As [`Self::script`], for whoever has a place already.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn script_in(
+        &self,
+        _place: &SemaphorePermit<'_>,
+        account: &str,
+        doing: &'static str,
+        script: &str,
+    ) -> Result<Said, EngineError> {
         let mut child = self.start(account, doing, &["sh".to_owned(), "-s".to_owned()])?;
         let limit = Duration::from_secs(u64::from(self.settings.command_s));
         let talk = async {

@@ -10,7 +10,7 @@ use super::{
     Inner, Live,
     queue::{self, End, Refused, State},
     records::{Phase, RunRecord, SiteAccount},
-    script::{self, COMMENT},
+    script::{COMMENT, Submission},
     site_commands::failed,
 };
 use crate::engines::{EngineError, EngineJob, Exit, Objection, Outcome, RunId, TaskEnd, Usage};
@@ -168,8 +168,8 @@ impl Inner {
         runtime: &[String],
     ) -> Result<(), EngineError> {
         const DOING: &str = "submit a job";
-        let script = script::submission(&self.settings, job, account, runtime);
-        let said = self.commands.script(&account.unix, DOING, &script).await?;
+        let submission = Submission { job: job.clone(), account: account.clone(), runtime: runtime.to_vec() };
+        let said = self.sbatch(submission).await?;
         // `--parsable` prints the number, and with several clusters its cluster after a semicolon; warnings go elsewhere.
         let text = said.text();
         let number = text.lines().last().and_then(|line| line.split(';').next()?.trim().parse::<u64>().ok());

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Handing runs over to `sbatch`, those of one account together when the site's places are taken: one log-in for many.
+
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+
+use super::{
+    Inner, lock,
+    script::{self, Submission},
+    site_commands::Said,
+};
+use crate::engines::{EngineError, RunId};
+
+/// The most runs that one command hands over.
+const TOGETHER_MAX: usize = 16;
+const DOING: &str = "submit a job";
+
+/// A run that waits for its turn, and who waits for its answer.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    submission: Submission,
+    answer: oneshot::Sender<Result<Said, String>>,
+}
+
+impl Inner {
+    /// What `sbatch` said to one run.
+    ///
+    /// # Errors
+    /// Nobody knows: whether it was taken is looked up before the next attempt.
+    pub(super) async fn sbatch(&self, submission: Submission) -> Result<Said, EngineError> {
+        let account = submission.account.unix.clone();
+        let (answer, mine) = oneshot::channel();
+        lock(&self.waiting).entry(account.clone()).or_default().push(Waiting { submission, answer });
+        // Whoever gets a place takes along what else waits by then.
+        let place = self.commands.place(DOING).await?;
+        let together: Vec<Waiting> = {
+            let mut waiting = lock(&self.waiting);
+            let queue = waiting.entry(account.clone()).or_default();
+            queue.drain(..queue.len().min(TOGETHER_MAX)).collect()
+        };
+        if !together.is_empty() {
+            let submissions: Vec<Submission> =
+                together.iter().map(|waiting| waiting.submission.clone()).collect();
+            let script = script::submissions(&self.settings, &submissions);
+            let said = self.commands.script_in(&place, &account, DOING, &script).await;
+            answer_all(together, said);
+        }
+        drop(place);
+        match mine.await {
+            Ok(Ok(said)) => Ok(said),
+            Ok(Err(said)) => Err(EngineError::Site { doing: DOING, said }),
+            Err(_) => Err(EngineError::Site { doing: DOING, said: "the command was given up".to_owned() }),
+        }
+    }
+}
+
+/// Gives each run its part of what was said; one without a part may or may not have been taken.
+fn answer_all(together: Vec<Waiting>, said: Result<Said, EngineError>) {
+    let mut answers = match &said {
+        Ok(said) => parts(&said.text()),
+        Err(_) => HashMap::new(),
+    };
+    let otherwise = match said {
+        Ok(said) if said.err.is_empty() => "the answer is not whole".to_owned(),
+        Ok(said) => said.err,
+        Err(EngineError::Site { said, .. }) => said,
+        Err(error) => error.to_string(),
+    };
+    for Waiting { submission, answer } in together {
+        let said = answers.remove(&submission.job.id).ok_or_else(|| otherwise.clone());
+        // Who does not wait any more looks for the run when it comes again.
+        let _ = answer.send(said);
+    }
+}
+
+/// The answer to each run: the number on standard output, everything else as what was said about it.
+fn parts(text: &str) -> HashMap<RunId, Said> {
+    let mut answers = HashMap::new();
+    let mut under_way: Option<(RunId, Vec<&str>)> = None;
+    for line in text.lines() {
+        if let Some(run) = line.strip_prefix("begin ").and_then(|run| run.parse().ok()) {
+            under_way = Some((run, Vec::new()));
+            continue;
+        }
+        let end = line.strip_prefix("end ").and_then(|rest| rest.split_once(' '));
+        let ended = end.and_then(|(run, code)| Some((run.parse::<RunId>().ok()?, code.parse::<i32>().ok()?)));
+        match (&mut under_way, ended) {
+            (Some((run, lines)), Some((ended, code))) if *run == ended => {
+                let is_number =
+                    |line: &&&str| line.split(';').next().is_some_and(|id| id.trim().parse::<u64>().is_ok());
+                let out = lines.iter().find(is_number).map_or_else(Vec::new, |line| line.as_bytes().to_vec());
+                let err: Vec<&str> = lines.iter().filter(|line| !is_number(line)).copied().collect();
+                answers.insert(ended, Said { code: Some(code), out, err: err.join("\n") });
+                under_way = None;
+            }
+            (Some((_, lines)), _) => lines.push(line),
+            (None, _) => {}
+        }
+    }
+    answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_gets_its_own_answer_and_a_lost_one_none() {
+        let id = |last: u8| RunId::from(sta_protocol::ids::JobId::new(1, [last; 10]));
+        let text = format!(
+            "begin {a}\n12\nend {a} 0\nbegin {b}\nsbatch: error: Batch job submission failed: Invalid partition name specified\nend {b} 1\nbegin {c}\n13;juelich\n",
+            a = id(1),
+            b = id(2),
+            c = id(3)
+        );
+        let answers = parts(&text);
+        assert_eq!((answers[&id(1)].code, answers[&id(1)].text().as_str()), (Some(0), "12"));
+        assert_eq!(answers[&id(2)].code, Some(1));
+        assert!(answers[&id(2)].err.contains("Invalid partition"));
+        assert!(!answers.contains_key(&id(3)), "its end was not seen");
+    }
+}
