@@ -9,6 +9,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sta_protocol::ids::{MemberId, SiteId};
 
+use crate::engines::slurm::settings::SlurmSettings;
+
 /// The name of the file in a node's directory.
 pub const CONFIG_FILE: &str = "sta.toml";
 
@@ -56,8 +58,11 @@ impl Default for DiskConfig {
 pub struct RawSite {
     /// Its name in the treaty.
     pub id: SiteId,
-    /// What runs its jobs: `local`, or `agent` where `sta agent` runs them.
+    /// What runs its jobs: `local`, `slurm`, or `agent` where `sta agent` runs them.
     pub engine: String,
+    /// The cluster, for the engine `slurm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<SlurmSettings>,
     /// How many admitted jobs may wait; 1000 when not given.
     #[serde(default = "queue_max")]
     pub queue_max: u32,
@@ -69,8 +74,11 @@ pub struct RawSite {
 impl RawSite {
     fn engine(&self) -> Result<SiteEngine, String> {
         match self.engine.as_str() {
+            "agent" if self.slurm.is_some() => {
+                Err("is `agent` and has a table [sites.slurm]: that table belongs into agent.toml".to_owned())
+            }
             "agent" => Ok(SiteEngine::Agent),
-            driven => DrivenEngine::parse(driven).map(SiteEngine::Driven),
+            driven => DrivenEngine::parse(driven, self.slurm.as_ref()).map(SiteEngine::Driven),
         }
     }
 }
@@ -126,6 +134,8 @@ pub enum SiteEngine {
 pub enum DrivenEngine {
     /// The embedded engine.
     Local,
+    /// A Slurm cluster.
+    Slurm(Box<SlurmSettings>),
 }
 
 impl DrivenEngine {
@@ -133,10 +143,18 @@ impl DrivenEngine {
     ///
     /// # Errors
     /// What is wrong with them, to stand after the name of the field.
-    pub fn parse(engine: &str) -> Result<Self, String> {
-        match engine {
-            "local" => Ok(Self::Local),
-            other => Err(format!("is `{other}`: this version has the engine `local`")),
+    pub fn parse(engine: &str, slurm: Option<&SlurmSettings>) -> Result<Self, String> {
+        match (engine, slurm) {
+            ("local", None) => Ok(Self::Local),
+            ("local", Some(_)) => Err("is `local` and has a table `slurm`: leave one of them out".to_owned()),
+            ("slurm", Some(settings)) => {
+                settings.check().map_err(|error| format!("is `slurm`, and of its table `slurm` {error}"))?;
+                Ok(Self::Slurm(Box::new(settings.clone())))
+            }
+            ("slurm", None) => {
+                Err("is `slurm` without a table `slurm`: docs/operations.md shows one".to_owned())
+            }
+            (other, _) => Err(format!("is `{other}`: this version has the engines `local` and `slurm`")),
         }
     }
 }
@@ -155,6 +173,9 @@ pub struct RawAgentConfig {
     pub directory: PathBuf,
     /// What runs the jobs; the same values as in `sta.toml`, but for `agent`.
     pub engine: String,
+    /// The cluster, for the engine `slurm`; the same keys as `[sites.slurm]` in `sta.toml`.
+    #[serde(default)]
+    pub slurm: Option<SlurmSettings>,
 }
 
 /// What `sta agent` works with.
@@ -182,11 +203,8 @@ impl AgentConfig {
             .map_err(|source| ConfigError::ReadAgent { path: path.to_owned(), source })?;
         let raw: RawAgentConfig = toml::from_str(&text)
             .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: error.to_string() })?;
-        let engine = DrivenEngine::parse(&raw.engine).map_err(|problem| ConfigError::Invalid {
-            path: path.to_owned(),
-            field: "engine",
-            problem,
-        })?;
+        let engine = DrivenEngine::parse(&raw.engine, raw.slurm.as_ref())
+            .map_err(|problem| ConfigError::Invalid { path: path.to_owned(), field: "engine", problem })?;
         let beside = path.parent().unwrap_or(Path::new("."));
         Ok(Self {
             node: raw.node,

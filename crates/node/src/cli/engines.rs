@@ -15,6 +15,7 @@ use crate::{
         Capacity, Engine,
         agent::{AgentEngine, token},
         local::{LocalConfig, LocalEngine},
+        slurm::{SlurmConfig, SlurmEngine},
     },
     node::Engines,
 };
@@ -65,6 +66,17 @@ pub(super) fn driven_engine(
             let mut local = LocalConfig::new(root, supervisor()?, capacity);
             local.hidden = vec![secret.to_owned()];
             Ok(Arc::new(LocalEngine::open(local).trying_to(doing)?))
+        }
+        DrivenEngine::Slurm(settings) => {
+            // An agent knows no treaty: the node has checked each job against it, and the cluster checks it too.
+            let boundless = || Capacity {
+                cpu_cores: u32::MAX,
+                memory_bytes: u64::MAX,
+                gpus: [("gpu".to_owned(), u32::MAX)].into(),
+            };
+            let capacity = terms.map_or_else(boundless, of_treaty);
+            let config = SlurmConfig { root, settings: (**settings).clone(), capacity };
+            Ok(Arc::new(SlurmEngine::open(config).trying_to(doing)?))
         }
     }
 }

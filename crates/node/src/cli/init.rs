@@ -136,6 +136,7 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
     let site = |id: &SiteId| RawSite {
         id: id.clone(),
         engine: "local".to_owned(),
+        slurm: None,
         queue_max: QUEUE_MAX,
         handed_over_max: None,
     };

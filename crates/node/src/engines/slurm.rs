@@ -273,8 +273,9 @@ impl Engine for SlurmEngine {
             let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
             return Err(Objection::Option { option: option.clone(), allowed });
         }
-        let types = &inner.capacity.gpus;
-        if let Some(kind) = job.shape.gpu_type.as_ref().filter(|kind| !types.contains_key(*kind)) {
+        let types = &inner.settings.gpus;
+        let unknown = |kind: &&String| !types.is_empty() && !types.contains_key(*kind);
+        if let Some(kind) = job.shape.gpu_type.as_ref().filter(unknown) {
             let known = types.keys().cloned().collect::<Vec<_>>().join(", ");
             let reason = format!("it has no accelerators of type `{kind}`: it has {known}");
             return Err(Objection::Shape { reason });

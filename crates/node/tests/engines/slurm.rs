@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The engine over real Slurm clusters of two majors: the conformance suite, and what only a cluster can show.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::json;
 use sta_node::engines::{
@@ -9,7 +9,7 @@ use sta_node::engines::{
     slurm::{SlurmConfig, SlurmEngine, settings::SlurmSettings},
 };
 
-use super::{Site, conforms};
+use super::Site;
 use crate::harness::clusters::{Cluster, clusters};
 
 /// A cluster under test, with an engine's directory of its own.
@@ -38,6 +38,7 @@ impl SlurmSite {
             "directory": cluster.directory,
             "partition": cluster.partition,
             "hook": cluster.hook,
+            "gpus": BTreeMap::from([(cluster.gpu_type.clone(), 12)]),
             "poll_s": 1,
             "grace_s": 1,
             "options_allowed": ["constraint", "exclusive"],

@@ -31,6 +31,9 @@ pub struct SlurmSettings {
     /// The reservation that jobs run in, if any.
     #[serde(default)]
     pub reservation: Option<String>,
+    /// The cluster's accelerators by type, as its gres.conf names them; a type that is not there is refused before admission.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gpus: BTreeMap<String, u32>,
     /// Whether `sacct` answers here (`AccountingStorageType=accounting_storage/slurmdbd`).
     #[serde(default = "yes")]
     pub accounting: bool,
