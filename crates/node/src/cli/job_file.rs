@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 use sta_protocol::{
     class::Class,
     ids::{DatasetId, JobId, ProjectId, SiteId},
-    job::{InputFile, JobSpec, Objective, Shape},
+    job::{COUNT_MAX, InputFile, JobSpec, Objective, Shape},
 };
 
 use super::failure::{Exit, Failure, Trying};
@@ -20,6 +20,8 @@ use super::failure::{Exit, Failure, Trying};
 const IMAGE_DEFAULT: &str = "host";
 const MEMORY_DEFAULT: Memory = Memory(512 << 20);
 const TIME_LIMIT_DEFAULT: TimeLimit = TimeLimit(600);
+/// What stands for a task's index in the name of an output.
+const INDEX: &str = "{index}";
 /// The longest job file that is read.
 const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -71,7 +73,7 @@ pub struct JobFile {
     pub site_options: BTreeMap<String, String>,
     /// Registered datasets.
     pub datasets: Vec<DatasetId>,
-    /// Files the job leaves.
+    /// Files the job leaves. In a job array `{index}` in a name stands for each index.
     pub outputs: Vec<String>,
     /// Files the researcher brings.
     pub inputs: Vec<InputEntry>,
@@ -246,7 +248,7 @@ impl JobFile {
             purpose: self.purpose.clone().ok_or_else(|| missing("purpose", "\"research\""))?,
             datasets: self.datasets.clone(),
             inputs,
-            outputs: self.outputs.clone(),
+            outputs: self.outputs_of_all_tasks(),
             cpu_cores: self.cpu_cores.unwrap_or(1),
             memory_bytes: self.memory.unwrap_or(MEMORY_DEFAULT).0,
             gpus: self.gpus.unwrap_or(0),
@@ -266,6 +268,19 @@ impl JobFile {
             failed(line.as_deref().or(file.map(|(name, _)| name)), &invalid.to_string())
         })?;
         Ok(spec)
+    }
+
+    /// The outputs, of a job array with `{index}` filled in; how many there may be is said by who checks them.
+    fn outputs_of_all_tasks(&self) -> Vec<String> {
+        let count = self.count.unwrap_or(1).min(COUNT_MAX);
+        let of = |name: &String| {
+            let indices = if count > 1 && name.contains(INDEX) { 0..count } else { 0..1 };
+            let name = name.clone();
+            indices.map(
+                move |index| if count > 1 { name.replace(INDEX, &index.to_string()) } else { name.clone() },
+            )
+        };
+        self.outputs.iter().flat_map(of).take(COUNT_MAX as usize).collect()
     }
 
     fn shape(&self) -> Shape {

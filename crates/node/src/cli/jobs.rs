@@ -4,7 +4,11 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use sta_protocol::{federation, ids::JobId};
+use sta_protocol::{
+    federation::{self, TasksEnd, UsageSource},
+    ids::JobId,
+    job::Shape,
+};
 
 use super::{
     client::Client,
@@ -21,6 +25,9 @@ use crate::{
 pub(super) const POLL_MS: (u64, u64) = (200, 2000);
 /// How long a node that is followed may be away.
 const AWAY_MAX: Duration = Duration::from_secs(120);
+
+/// How many failed tasks of a job array are named.
+const FAILURES_SHOWN: usize = 10;
 
 /// What `sta jobs` is told.
 #[derive(Debug, Clone, Args)]
@@ -118,6 +125,8 @@ pub(super) fn text(job: &JobDocument, style: Style) -> String {
     rows.extend(job.exit.as_ref().map(|exit| ("exit", exit_text(exit))));
     rows.extend(job.price_micro.map(|price| ("price", print::decimal(price))));
     rows.extend(job.co2_ug.map(|co2| ("CO2", print::grams(co2))));
+    rows.extend(job.shape.as_ref().map(|shape| ("asks for", shape_text(shape))));
+    rows.extend(job.tasks.as_ref().map(|tasks| ("tasks", tasks_text(tasks))));
     rows.extend(job.usage.map(|usage| ("used", usage_text(&usage))));
     if !job.limits_enforced.is_empty() {
         rows.push(("limits held", job.limits_enforced.join(", ")));
@@ -151,14 +160,52 @@ fn output_row(output: &OutputDocument) -> [String; 4] {
     [output.name.clone(), output.class.to_string(), print::size(output.bytes), place]
 }
 
+/// What a job used, and who measured it where that was not the site's own supervisor.
 fn usage_text(usage: &federation::Usage) -> String {
     let seconds = |ms: u64| format!("{}.{:03} s", ms / 1000, ms % 1000);
-    format!(
-        "{} wall, {} processor, {} memory at most",
-        seconds(usage.wall_ms),
-        seconds(usage.cpu_ms),
-        print::size(usage.memory_bytes_peak)
-    )
+    let sources = &usage.sources;
+    let figure = |name: &str, value: String, source: UsageSource| match source {
+        UsageSource::Supervisor => format!("{value} {name}"),
+        UsageSource::JobStamps => format!("{value} {name} by the job's stamps"),
+        UsageSource::Scheduler => format!("{value} {name} by the site's scheduler"),
+        UsageSource::NotMeasured => format!("{name} not measured"),
+    };
+    [
+        figure("wall", seconds(usage.wall_ms), sources.wall),
+        figure("processor", seconds(usage.cpu_ms), sources.cpu),
+        figure("memory at most", print::size(usage.memory_bytes_peak), sources.memory),
+    ]
+    .join(", ")
+}
+
+/// A shape as people say it, as far as it is more than one process on one node.
+fn shape_text(shape: &Shape) -> String {
+    let Shape { nodes, tasks, count, parallel, gpu_type } = shape;
+    let mut parts = Vec::new();
+    if *nodes > 1 || *tasks > 1 {
+        parts.push(format!("{nodes} node(s), {tasks} process(es)"));
+    }
+    if *count > 1 {
+        parts.push(format!("{count} indexed tasks, {parallel} at once"));
+    }
+    parts.extend(gpu_type.iter().map(|name| format!("accelerators of type {name}")));
+    parts.join("; ")
+}
+
+/// How the tasks of a job array ended, with the first that failed.
+fn tasks_text(tasks: &TasksEnd) -> String {
+    let failed = tasks.count.saturating_sub(tasks.completed);
+    let mut text = format!("{} of {} completed", tasks.completed, tasks.count);
+    if failed > 0 {
+        let named = tasks.failed.iter().take(FAILURES_SHOWN);
+        let named: Vec<_> = named.map(|task| format!("{} ({})", task.index, exit_text(&task.exit))).collect();
+        let more = (failed as usize).saturating_sub(named.len());
+        text += &format!("; failed: {}", named.join(", "));
+        if more > 0 {
+            text += &format!(" and {more} more");
+        }
+    }
+    text
 }
 
 /// How a job ended, in words.
@@ -211,5 +258,48 @@ pub(super) async fn follow(client: &Client, id: JobId) -> Result<JobDocument, Fa
         }
         tokio::time::sleep(Duration::from_millis(pause)).await;
         pause = (pause * 3 / 2).min(longest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sta_protocol::federation::{Exit, TaskFailure, Usage, UsageSources};
+
+    use super::*;
+
+    #[test]
+    fn a_shape_is_told_as_far_as_it_is_more_than_plain() {
+        let array = Shape { count: 100, parallel: 10, ..Shape::default() };
+        assert_eq!(shape_text(&array), "100 indexed tasks, 10 at once");
+        let wide = Shape { nodes: 2, tasks: 8, gpu_type: Some("gh200".to_owned()), ..Shape::default() };
+        assert_eq!(shape_text(&wide), "2 node(s), 8 process(es); accelerators of type gh200");
+    }
+
+    #[test]
+    fn the_first_failed_tasks_are_named_and_the_others_counted() {
+        let failure = |index| TaskFailure { index, exit: Exit::Code(1) };
+        let tasks = TasksEnd { count: 5, completed: 5, failed: Vec::new() };
+        assert_eq!(tasks_text(&tasks), "5 of 5 completed");
+        let two = vec![failure(1), TaskFailure { index: 3, exit: Exit::TimeLimit }];
+        let tasks = TasksEnd { count: 5, completed: 3, failed: two };
+        assert_eq!(tasks_text(&tasks), "3 of 5 completed; failed: 1 (code 1), 3 (passed its time limit)");
+        let tasks = TasksEnd { count: 300, completed: 0, failed: (0..100).map(failure).collect() };
+        assert!(tasks_text(&tasks).ends_with(", 9 (code 1) and 290 more"), "{}", tasks_text(&tasks));
+    }
+
+    #[test]
+    fn who_measured_is_said_where_it_was_not_the_supervisor() {
+        let sources = UsageSources {
+            wall: UsageSource::JobStamps,
+            cpu: UsageSource::Scheduler,
+            memory: UsageSource::NotMeasured,
+        };
+        let usage = Usage { wall_ms: 12_300, cpu_ms: 500, memory_bytes_peak: 1 << 20, sources };
+        assert_eq!(
+            usage_text(&usage),
+            "12.300 s wall by the job's stamps, 0.500 s processor by the site's scheduler, memory at most not measured"
+        );
+        let own = Usage { sources: UsageSources::default(), ..usage };
+        assert_eq!(usage_text(&own), "12.300 s wall, 0.500 s processor, 1 MiB memory at most");
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct LogsArgs {
     /// Which of the two streams
     #[arg(long, value_enum, default_value_t = StreamName::Stdout)]
     stream: StreamName,
+    /// Of a job array, the index of the task
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    task: u32,
 }
 
 /// One of a job's two streams.
@@ -60,7 +63,7 @@ impl StreamName {
 /// The node says no (the log of a job on held data stays at the host), or stays away.
 pub(super) async fn run(args: &LogsArgs, style: Style) -> Result<(), Failure> {
     let client = args.who.client()?;
-    let base = format!("/v1/jobs/{}/logs/{}", args.job, args.stream.as_str());
+    let base = format!("/v1/jobs/{}/logs/{}?task={}", args.job, args.stream.as_str(), args.task);
     let (mut offset, mut pause, mut away) = (0u64, POLL_MS.0, 0);
     loop {
         let (bytes, end) = match chunk(&client, &base, offset).await {
@@ -89,7 +92,7 @@ pub(super) async fn run(args: &LogsArgs, style: Style) -> Result<(), Failure> {
 
 async fn chunk(client: &Client, base: &str, offset: u64) -> Result<(Vec<u8>, bool), Failure> {
     let answer =
-        client.send(Method::GET, &format!("{base}?offset={offset}"), HeaderMap::new(), Vec::new()).await?;
+        client.send(Method::GET, &format!("{base}&offset={offset}"), HeaderMap::new(), Vec::new()).await?;
     let answer = answer.or_problem("read the job's log")?;
     let end = answer.headers.get(LOG_END).is_some_and(|value| value == "true");
     Ok((answer.body, end))

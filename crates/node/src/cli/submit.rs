@@ -63,16 +63,18 @@ pub(super) struct SubmitArgs {
     /// A file that the job leaves; may be repeated
     #[arg(long = "output", value_name = "NAME")]
     outputs: Vec<String>,
-    /// Whole processor cores
+    /// Whole processor cores, on each node
     #[arg(long, value_name = "CORES")]
     cpu: Option<u32>,
-    /// Memory, such as "512 MiB"
+    /// Memory, such as "512 MiB", on each node
     #[arg(long)]
     memory: Option<Memory>,
-    /// Accelerators
+    /// Accelerators, on each node
     #[arg(long)]
     gpus: Option<u32>,
-    /// When to stop the job, such as "10 min"
+    #[command(flatten)]
+    spread: SpreadArgs,
+    /// When to stop the job, of a job array each task, such as "10 min"
     #[arg(long)]
     time_limit: Option<TimeLimit>,
     /// Ask for a network
@@ -90,6 +92,55 @@ pub(super) struct SubmitArgs {
     /// Program and arguments, after `--`
     #[arg(last = true)]
     command: Vec<String>,
+}
+
+/// How a job spreads over nodes, processes, indices and attempts, and what it waits for.
+#[derive(Debug, Clone, Args)]
+struct SpreadArgs {
+    /// The accelerators' type, such as gh200
+    #[arg(long, value_name = "TYPE")]
+    gpu_type: Option<String>,
+    /// Nodes that the job holds at once
+    #[arg(long)]
+    nodes: Option<u32>,
+    /// Processes over all nodes; the command is started once for each [default: one a node]
+    #[arg(long)]
+    tasks: Option<u32>,
+    /// A job array: run the command once for each index below this; it is in STA_TASK_INDEX
+    #[arg(long)]
+    count: Option<u32>,
+    /// How many indices of a job array may run at once [default: all]
+    #[arg(long)]
+    parallel: Option<u32>,
+    /// Begin only when this job of the same project has completed; may be repeated
+    #[arg(long, value_name = "JOB")]
+    after: Vec<JobId>,
+    /// How often the job may be tried in all when its site fails it [default: 1]
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// An argument for the site's own scheduler, where its operator allows it; may be repeated
+    #[arg(long = "site-option", value_name = "NAME=VALUE", value_parser = site_option)]
+    site_options: Vec<(String, String)>,
+}
+
+impl SpreadArgs {
+    /// Puts the flags over what the job file says.
+    fn over(&self, job: &mut JobFile) {
+        job.gpu_type = self.gpu_type.clone().or(job.gpu_type.take());
+        job.nodes = self.nodes.or(job.nodes);
+        job.tasks = self.tasks.or(job.tasks);
+        job.count = self.count.or(job.count);
+        job.parallel = self.parallel.or(job.parallel);
+        job.attempts_max = self.attempts.or(job.attempts_max);
+        job.after.extend_from_slice(&self.after);
+        job.site_options.extend(self.site_options.iter().cloned());
+    }
+}
+
+fn site_option(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once('=').ok_or("it is not NAME=VALUE: write it such as constraint=hbm")?;
+    Ok((name.trim_start_matches('-').to_owned(), value.to_owned()))
 }
 
 /// Does it. Exit code 0 when the job is on its way, with `--wait` when it completed; 1 when it was refused or failed.
@@ -147,6 +198,7 @@ fn describe(args: &SubmitArgs) -> Result<JobFile, Failure> {
     let brought =
         args.inputs.iter().map(|path| InputEntry { name: None, path: path.clone(), class: Class::Internal });
     job.inputs.extend(brought);
+    args.spread.over(&mut job);
     Ok(job)
 }
 

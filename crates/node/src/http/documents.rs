@@ -20,7 +20,8 @@ pub use jobs::{
 };
 pub use mirrors::{
     DatasetFileDocument, ExitDocument, InputFileDocument, JobSpecDocument, ObjectiveDocument,
-    ResourcesDocument, StatementDocument, StatementLineDocument, SubmitDocument, UsageDocument,
+    ResourcesDocument, ShapeDocument, StatementDocument, StatementLineDocument, SubmitDocument,
+    TaskFailureDocument, TasksEndDocument, UsageDocument, UsageSourcesDocument,
 };
 pub use places::{
     LogDocument, NodeDocument, OperatorDocument, SiteDocument, SiteList, SiteLoadDocument, StatementAnswer,

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sta_node::http::openapi;
 use sta_protocol::{
-    federation::{DatasetFile, Exit, StatementLine, Usage, UsageSource, UsageSources},
+    federation::{DatasetFile, Exit, StatementLine, TaskFailure, TasksEnd, Usage, UsageSource, UsageSources},
     job::{InputFile, JobSpec, Objective, Shape},
     treaty::{Resources, SignedTreaty},
 };
@@ -118,6 +118,8 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
         ("InputFileDocument", json!(input)),
         ("ObjectiveDocument", json!(Objective::CHEAPEST)),
         ("ExitDocument", json!(Exit::Code(0))),
+        ("TasksEndDocument", json!(TasksEnd { count: 1, completed: 0, failed: Vec::new() })),
+        ("TaskFailureDocument", json!(TaskFailure { index: 0, exit: Exit::Code(1) })),
         (
             "UsageDocument",
             json!(Usage { sources: UsageSources::all(UsageSource::JobStamps), ..Usage::default() }),

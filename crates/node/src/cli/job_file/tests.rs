@@ -38,13 +38,31 @@ fn a_job_file_says_what_the_wire_says() {
 
 #[test]
 fn the_shipped_examples_read() {
-    for example in ["digits", "hospital"] {
+    for example in ["digits", "hospital", "sweep"] {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example).join("job.toml");
         let job = JobFile::read(&path).expect("an example reads");
         assert!(job.inputs.iter().all(|input| input.path.is_file()), "the inputs of {example} are beside it");
         job.spec(Vec::new(), None).expect("an example is whole");
     }
+}
+
+#[test]
+fn a_job_array_names_the_outputs_of_all_its_tasks_in_one() {
+    let text = GOOD
+        .replace("cpu_cores = 1", "cpu_cores = 1\ncount = 3")
+        .replace("[\"model.json\"]", "[\"model-{index}.json\", \"all.log\"]");
+    let spec =
+        JobFile::parse(&text, "job.toml").and_then(|job| job.spec(Vec::new(), None)).expect("it is whole");
+    assert_eq!(spec.outputs, ["model-0.json", "model-1.json", "model-2.json", "all.log"]);
+    assert_eq!((spec.shape.count, spec.shape.parallel), (3, 3), "all at once, when it does not say");
+    insta::assert_snapshot!(told(&text.replace("count = 3", "count = 300")));
+}
+
+#[test]
+fn what_cannot_be_spread_is_told_with_its_line() {
+    insta::assert_snapshot!(told(&GOOD.replace("cpu_cores = 1", "cpu_cores = 1\nnodes = 4\ntasks = 2")));
+    insta::assert_snapshot!(told(&GOOD.replace("cpu_cores = 1", "cpu_cores = 1\ncount = 2\nparallel = 3")));
 }
 
 #[test]

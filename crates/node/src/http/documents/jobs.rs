@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use sta_protocol::{
     class::Class,
     digest::Sha256Digest,
-    federation::{Admission, Exit, OutputFile, Receipt, Usage},
+    federation::{Admission, Exit, OutputFile, Receipt, TasksEnd, Usage},
     ids::{JobId, MemberId, OfferId, ProjectId, ReceiptId, ResearcherId, SiteId},
+    job::Shape,
     jws::Signed,
 };
 use utoipa::ToSchema;
 
-use super::{ExitDocument, RefusalDocument, UsageDocument};
+use super::{ExitDocument, RefusalDocument, ShapeDocument, TasksEndDocument, UsageDocument};
 use crate::{
     node::Node,
     steps::dossier::Dossier,
@@ -66,6 +67,14 @@ pub struct JobDocument {
     pub exit: Option<Exit>,
     /// Its exit code, where it ended by itself.
     pub exit_code: Option<i32>,
+    /// How it spreads, where it is more than one process on one node.
+    #[schema(value_type = Option<ShapeDocument>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+    /// Of a job array that is over, how its tasks ended.
+    #[schema(value_type = Option<TasksEndDocument>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TasksEnd>,
     /// What it used.
     #[schema(value_type = Option<UsageDocument>)]
     pub usage: Option<Usage>,
@@ -280,6 +289,8 @@ impl JobDocument {
             started_at: job.started_at,
             ended_at: job.ended_at,
             exit_code: receipt.as_ref().and_then(|receipt| exit_code(&receipt.exit)),
+            shape: (!job.spec.shape.is_plain()).then(|| job.spec.shape.clone()),
+            tasks: receipt.as_ref().and_then(|receipt| receipt.tasks.clone()),
             usage: receipt.as_ref().map(|receipt| receipt.usage),
             price_micro: receipt.as_ref().map(|receipt| receipt.price_micro),
             co2_ug: receipt.as_ref().map(|receipt| receipt.co2_ug),

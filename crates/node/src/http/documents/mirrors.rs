@@ -127,6 +127,26 @@ pub struct ExitDocument {
     pub value: Option<serde_json::Value>,
 }
 
+/// How the indexed tasks of a job array ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TasksEndDocument {
+    /// How many there were.
+    pub count: u32,
+    /// How many ended with code 0.
+    pub completed: u32,
+    /// The others by index, the first hundred of them.
+    pub failed: Vec<TaskFailureDocument>,
+}
+
+/// An indexed task that did not end with code 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskFailureDocument {
+    /// Its index, from 0 on.
+    pub index: u32,
+    /// How it ended.
+    pub exit: ExitDocument,
+}
+
 /// What a job used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageDocument {
