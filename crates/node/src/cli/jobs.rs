@@ -17,7 +17,7 @@ use super::{
     profile::Who,
 };
 use crate::{
-    http::documents::{JobDocument, JobList, OutputDocument},
+    http::documents::{AttemptDocument, JobDocument, JobList, OutputDocument},
     store::jobs::HomeState,
 };
 
@@ -122,6 +122,9 @@ pub(super) fn text(job: &JobDocument, style: Style) -> String {
         ("ended", time(job.ended_at)),
     ];
     rows.extend(job.waiting_for.clone().map(|what| ("waits for", what)));
+    if job.attempt > 1 {
+        rows.push(("attempt", job.attempt.to_string()));
+    }
     rows.extend(job.exit.as_ref().map(|exit| ("exit", exit_text(exit))));
     rows.extend(job.price_micro.map(|price| ("price", print::decimal(price))));
     rows.extend(job.co2_ug.map(|co2| ("CO2", print::grams(co2))));
@@ -141,6 +144,10 @@ pub(super) fn text(job: &JobDocument, style: Style) -> String {
             print::table(["output", "class", ">size", "where"], job.outputs.iter().map(output_row))
         );
     }
+    if job.attempts.len() > 1 || job.attempt > 1 {
+        let attempts = job.attempts.iter().map(attempt_row);
+        text += &format!("\n{}\n", print::table([">attempt", "site", "ended", "how"], attempts));
+    }
     if !job.refusals.is_empty() {
         text += &format!("\n{} reason(s); the whole dossier: sta why {}\n", job.refusals.len(), job.id);
         for refusal in &job.refusals {
@@ -148,6 +155,11 @@ pub(super) fn text(job: &JobDocument, style: Style) -> String {
         }
     }
     text
+}
+
+fn attempt_row(attempt: &AttemptDocument) -> [String; 4] {
+    let (number, ended_at) = (attempt.attempt.to_string(), attempt.ended_at.to_string());
+    [number, attempt.site.to_string(), ended_at, exit_text(&attempt.exit)]
 }
 
 fn output_row(output: &OutputDocument) -> [String; 4] {
