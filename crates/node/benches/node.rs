@@ -15,6 +15,7 @@ mod idle;
 mod load;
 mod machine;
 mod scene;
+mod slurm;
 mod table;
 
 use load::Round;
@@ -28,6 +29,8 @@ const ROUNDS: usize = 5;
 
 /// What can be asked for by name, to measure it alone.
 const PARTS: [&str; 6] = ["submit-away", "submit-own", "status", "audit", "authorize", "idle"];
+/// Measured only when asked for, because it needs a cluster.
+const SLURM: &str = "slurm";
 
 fn main() -> Result<()> {
     let mut json = false;
@@ -38,6 +41,7 @@ fn main() -> Result<()> {
             "--bench" => {}
             "--json" => json = true,
             idle::HELLO => return machine::idle_hello(),
+            SLURM => return over_slurm(),
             part if PARTS.contains(&part) => parts.push(argument),
             other => bail!("`{other}` is no argument: use --json, or some of {}", PARTS.join(", ")),
         }
@@ -49,6 +53,13 @@ fn main() -> Result<()> {
         print!("{}", report.markdown());
     }
     Ok(())
+}
+
+fn over_slurm() -> Result<()> {
+    let beside = std::env::current_exe()?;
+    let directory = tempfile::tempdir_in(beside.parent().context("the folder of the benchmark")?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    slurm::measure(&runtime, directory.path())
 }
 
 fn measure(wanted: &dyn Fn(&str) -> bool) -> Result<Report> {

@@ -56,15 +56,18 @@ pub(crate) struct Scene {
 impl Scene {
     /// Founds a node in a directory and starts it.
     pub(crate) fn open(runtime: &Runtime, directory: &Path) -> Result<Self> {
+        Self::open_over(runtime, directory, &(Arc::new(Still) as Arc<dyn Engine>))
+    }
+
+    /// The same over another engine.
+    pub(crate) fn open_over(runtime: &Runtime, directory: &Path, engine: &Arc<dyn Engine>) -> Result<Self> {
         let home = found(directory)?;
         runtime.block_on(async {
             let mut config = Config::load(&home)?;
             config.sites.iter_mut().for_each(|site| site.queue_max = QUEUE_MAX);
-            let engines: Engines = config
-                .sites
-                .iter()
-                .map(|site| (site.id.clone(), Arc::new(Still) as Arc<dyn Engine>))
-                .collect();
+            config.sites.iter_mut().for_each(|site| site.handed_over_max = QUEUE_MAX);
+            let engines: Engines =
+                config.sites.iter().map(|site| (site.id.clone(), Arc::clone(engine))).collect();
             let outside = Outside {
                 clock: Arc::new(SystemClock),
                 chance: Arc::new(SystemChance),
@@ -85,8 +88,12 @@ impl Scene {
 
     /// Submissions, each with an id and a holder proof of its own, made before anything is timed.
     pub(crate) fn submissions(&self, objective: Objective, count: usize) -> Result<(Vec<JobId>, Requests)> {
-        let spec = spec(objective)?;
-        let digest = Sha256Digest::of_json(&spec)?;
+        self.submissions_of(&spec(objective)?, count)
+    }
+
+    /// Submissions of one description.
+    pub(crate) fn submissions_of(&self, spec: &JobSpec, count: usize) -> Result<(Vec<JobId>, Requests)> {
+        let digest = Sha256Digest::of_json(spec)?;
         let mut jobs = Vec::with_capacity(count);
         let mut bytes = Vec::with_capacity(count);
         for _ in 0..count {
@@ -174,7 +181,8 @@ async fn people(node: &Node, holder: &SigningKey) -> Result<String> {
     Ok(registry::issue_passport(node, &researcher, Vec::new()).await?.as_str().to_owned())
 }
 
-fn spec(objective: Objective) -> Result<JobSpec> {
+/// A job that would hold most of the site.
+pub(crate) fn spec(objective: Objective) -> Result<JobSpec> {
     Ok(JobSpec {
         version: 1,
         name: "digits".to_owned(),
