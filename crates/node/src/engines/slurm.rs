@@ -351,9 +351,10 @@ impl Engine for SlurmEngine {
     }
 
     fn expected_wait_s(&self, resources: Resources) -> Option<u32> {
-        let mut backlog = lock(&self.inner.backlog);
-        let wait = backlog.expected_wait_s(resources, Timestamp::now());
-        if backlog.asked() {
+        let (mut backlog, now) = (lock(&self.inner.backlog), Timestamp::now());
+        let wait = backlog.expected_wait_s(resources, now);
+        // The poller sleeps while nothing is under way.
+        if backlog.is_wanted(now, poller::BACKLOG_EVERY) {
             self.inner.poller.notify_one();
         }
         wait

@@ -37,7 +37,7 @@ const CANCEL_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// How many numbers one `sacct` or `scancel` is given.
 const ASK_MAX: usize = 200;
 /// How often the state of the whole cluster is read, while somebody asks how long a job would wait.
-const BACKLOG_EVERY: SignedDuration = SignedDuration::from_secs(30);
+pub(super) const BACKLOG_EVERY: SignedDuration = SignedDuration::from_secs(30);
 
 /// Follows the runs until the engine is dropped.
 pub(super) async fn follow(engine: Weak<Inner>) {

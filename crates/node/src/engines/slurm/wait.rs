@@ -53,11 +53,6 @@ impl Backlog {
         asked && self.tried_at.is_none_or(|at| now.duration_since(at) >= every)
     }
 
-    /// Whether somebody asked before anything was read.
-    pub(super) fn asked(&self) -> bool {
-        self.read_at.is_none() && self.wanted_at.is_some()
-    }
-
     pub(super) fn failed(&mut self, now: Timestamp) {
         self.tried_at = Some(now);
     }
