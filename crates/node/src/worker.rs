@@ -263,3 +263,78 @@ impl Looks {
         at.saturating_duration_since(now).min(SITE_PAUSE.1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sta_protocol::ids::JobId;
+
+    use super::*;
+
+    fn run(number: u64) -> RunId {
+        JobId::new(number, [0; 10]).into()
+    }
+
+    fn looked(under_way: usize, failed: Vec<RunId>) -> Result<watch::Looked, StepError> {
+        let trouble = (!failed.is_empty()).then_some(StepError::Store(crate::store::StoreError::Busy));
+        Ok(watch::Looked { under_way, failed, trouble })
+    }
+
+    fn later(seconds: f32) -> Instant {
+        Instant::now() + Duration::from_secs_f32(seconds)
+    }
+
+    #[test]
+    fn all_are_looked_at_first_and_then_those_that_are_named() {
+        let mut looks = Looks::new(true);
+        assert_eq!(looks.next(later(0.0)), Look::All);
+        assert!(looks.looked(looked(3, Vec::new()), later(0.0)).is_none());
+        assert_eq!(looks.next(later(1.0)), Look::Nowhere);
+        looks.named(Some(vec![run(2), run(1), run(2)]));
+        assert_eq!(looks.next(later(1.0)), Look::At(vec![run(1), run(2)]));
+        assert_eq!(looks.next(later(1.0)), Look::Nowhere);
+        looks.named(None);
+        assert_eq!(looks.next(later(1.0)), Look::All);
+        assert!(looks.looked(looked(3, Vec::new()), later(1.0)).is_none());
+        assert_eq!(looks.next(later(59.0)), Look::Nowhere);
+        assert_eq!(looks.next(later(62.0)), Look::All);
+    }
+
+    #[test]
+    fn one_that_fails_is_looked_at_again_and_holds_back_no_other() {
+        let mut looks = Looks::new(true);
+        assert_eq!(looks.next(later(0.0)), Look::All);
+        assert!(looks.looked(looked(2, vec![run(1)]), later(0.0)).is_some());
+        looks.named(Some(vec![run(2)]));
+        assert_eq!(looks.next(later(0.0)), Look::At(vec![run(2)]));
+        assert!(looks.looked(looked(1, Vec::new()), later(0.0)).is_none());
+        assert_eq!(looks.next(later(0.1)), Look::Nowhere);
+        assert_eq!(looks.next(later(1.0)), Look::At(vec![run(1)]));
+        for _ in 0..20 {
+            assert!(looks.looked(looked(1, vec![run(1)]), later(1.0)).is_some());
+            looks.again_at = Instant::now();
+            assert_eq!(looks.next(later(1.0)), Look::At(vec![run(1)]));
+        }
+        assert!(looks.looked(looked(1, vec![run(1)]), later(1.0)).is_some());
+        assert_eq!(looks.next(later(7.0)), Look::At(vec![run(1)]), "the pause has an end");
+    }
+
+    #[test]
+    fn too_many_names_are_as_good_as_none() {
+        let mut looks = Looks::new(true);
+        assert_eq!(looks.next(later(0.0)), Look::All);
+        assert!(looks.looked(looked(0, Vec::new()), later(0.0)).is_none());
+        looks.named(Some((0..10_000).map(run).collect()));
+        assert!(matches!(looks.next(later(1.0)), Look::At(runs) if runs.len() == 10_000));
+        looks.named(Some((0..10_001).map(run).collect()));
+        assert_eq!(looks.next(later(1.0)), Look::All);
+    }
+
+    #[test]
+    fn an_engine_without_a_queue_is_asked_for_all_again_and_again() {
+        let mut looks = Looks::new(false);
+        assert_eq!(looks.next(later(0.0)), Look::All);
+        assert!(looks.looked(looked(1, Vec::new()), later(0.0)).is_none());
+        assert!(looks.pause(later(0.0)) <= SITE_PAUSE.0 + Duration::from_millis(10));
+        assert_eq!(looks.next(later(0.2)), Look::All);
+    }
+}

@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sta_protocol::{ids::SiteId, treaty::Site};
+use sta_protocol::{
+    ids::{MemberId, SiteId},
+    treaty::{Resources, Site},
+};
 
 use crate::{
     node::Node,
@@ -19,6 +22,8 @@ const FRESH_MS_MAX: i64 = 60_000;
 const UNKNOWN_WAIT_S: u32 = 60;
 /// How long a waiting job is expected to hold back the next, until real run times are known.
 const SECONDS_PER_WAITING_JOB: u32 = 60;
+/// The most sizes of one site that are kept of what its owner says.
+pub const SIZES_MAX: usize = 16;
 
 /// One site, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +36,52 @@ pub struct SiteReport {
     pub waiting: u32,
     /// Cores that no job holds.
     pub free_cores: u32,
-    /// How long a job that came now would wait, in seconds.
+    /// How long a small job that came now would wait, in seconds.
     pub wait_s: u32,
+    /// The same for some sizes, from small to large, where the site's engine can tell; at most [`SIZES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<SizeWait>,
+}
+
+/// How long a job of a size would wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeWait {
+    /// Its cores.
+    pub cpu_cores: u32,
+    /// Its memory in bytes.
+    pub memory_bytes: u64,
+    /// Its accelerators.
+    pub gpus: u32,
+    /// How long it would wait, in seconds.
+    pub wait_s: u32,
+}
+
+impl SiteReport {
+    /// How long a job would wait: as long as the smallest of the sizes that it fits into, or longer than the largest.
+    fn wait_of(&self, demand: Resources) -> u32 {
+        let fits = |size: &&SizeWait| {
+            demand.cpu_cores <= size.cpu_cores
+                && demand.memory_bytes <= size.memory_bytes
+                && demand.gpus <= size.gpus
+        };
+        let longest = || self.waits.iter().map(|size| size.wait_s).max();
+        self.waits.iter().find(fits).map(|size| size.wait_s).or_else(longest).unwrap_or(self.wait_s)
+    }
+}
+
+/// The shares of a site for whose sizes it tells the wait: one part in so many, from small to large.
+const SIZES: [u32; 4] = [64, 16, 4, 1];
+
+/// A part of a site, without and with the same part of its accelerators.
+fn sizes(whole: Resources) -> impl Iterator<Item = Resources> {
+    let part = move |parts: u32| Resources {
+        cpu_cores: whole.cpu_cores.div_ceil(parts),
+        memory_bytes: whole.memory_bytes.div_ceil(parts.into()),
+        gpus: 0,
+    };
+    let plain = SIZES.into_iter().map(part);
+    let with_gpus = SIZES.into_iter().filter(move |_| whole.gpus > 0);
+    plain.chain(with_gpus.map(move |parts| Resources { gpus: whole.gpus.div_ceil(parts), ..part(parts) }))
 }
 
 /// This node's own sites as they are now.
@@ -49,29 +98,42 @@ fn own_report(node: &Node, site: &Site) -> Result<SiteReport, StoreError> {
     let busy = held.running_home.cpu_cores.saturating_add(held.running_guests.cpu_cores);
     let free_cores = site.resources.cpu_cores.saturating_sub(busy);
     let ahead = if free_cores == 0 { held.waiting.saturating_add(1) } else { held.waiting };
-    let wait_s = ahead.saturating_mul(SECONDS_PER_WAITING_JOB);
+    let engine = node.engines.get(&site.id);
+    let wait = |size: Resources| {
+        let wait_s = engine?.expected_wait_s(size)?;
+        let Resources { cpu_cores, memory_bytes, gpus } = size;
+        Some(SizeWait { cpu_cores, memory_bytes, gpus, wait_s })
+    };
+    let waits: Vec<SizeWait> = sizes(site.resources).filter_map(wait).collect();
+    // Where the engine cannot tell, by how many wait before it.
+    let wait_s =
+        waits.first().map_or(ahead.saturating_mul(SECONDS_PER_WAITING_JOB), |smallest| smallest.wait_s);
     Ok(SiteReport {
         site: site.id.clone(),
         running: held.jobs_running,
         waiting: held.waiting,
         free_cores,
         wait_s,
+        waits,
     })
 }
 
-/// How long a job would wait at a site, in seconds, by what is known now.
+/// How long a job that holds so much would wait at a site, in seconds, by what is known now.
 ///
 /// # Errors
 /// The store failed.
-pub fn expected_wait_s(node: &Node, site: &Site) -> Result<u32, StoreError> {
+pub fn expected_wait_s(node: &Node, site: &Site, demand: Resources) -> Result<u32, StoreError> {
     if site.member == *node.member() {
+        if let Some(wait_s) = node.engines.get(&site.id).and_then(|engine| engine.expected_wait_s(demand)) {
+            return Ok(wait_s);
+        }
         return own_report(node, site).map(|report| report.wait_s);
     }
     let kept = node.store.read(|connection| peers::site_report(connection, &site.id))?;
     let now_ms = node.outside.now().as_millisecond();
     let fresh = kept.filter(|(_, at)| now_ms - at.as_millisecond() <= FRESH_MS_MAX);
     let report = fresh.and_then(|(text, _)| serde_json::from_str::<SiteReport>(&text).ok());
-    Ok(report.map_or(UNKNOWN_WAIT_S, |report| report.wait_s))
+    Ok(report.map_or(UNKNOWN_WAIT_S, |report| report.wait_of(demand)))
 }
 
 /// Asks the peers about their sites, until the node stops.
@@ -81,7 +143,7 @@ pub async fn keep_reports(node: Arc<Node>) {
         for member in members {
             match node.outbound().get(&member, "/federation/v1/sites", None).await {
                 Ok(answer) => match serde_json::from_slice::<Vec<SiteReport>>(&answer.body) {
-                    Ok(reports) => keep(&node, reports).await,
+                    Ok(reports) => keep(&node, &member, reports).await,
                     Err(error) => {
                         tracing::warn!(peer = %member, error = %error, "the peer's sites do not read");
                     }
@@ -97,8 +159,11 @@ pub async fn keep_reports(node: Arc<Node>) {
     }
 }
 
-async fn keep(node: &Node, reports: Vec<SiteReport>) {
+/// Keeps what a member says of its own sites; of others it has nothing to say.
+async fn keep(node: &Node, from: &MemberId, mut reports: Vec<SiteReport>) {
     let now = node.outside.now();
+    reports.retain(|report| node.treaty.site(&report.site).is_some_and(|site| site.member == *from));
+    reports.iter_mut().for_each(|report| report.waits.truncate(SIZES_MAX));
     let write = node.store.write(move |tx| {
         for report in &reports {
             let text = serde_json::to_string(report)
@@ -109,5 +174,38 @@ async fn keep(node: &Node, reports: Vec<SiteReport>) {
     });
     if let Err(error) = write.await {
         tracing::error!(error = %error, "the peers' sites cannot be kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: Resources = Resources { cpu_cores: 128, memory_bytes: 256 << 30, gpus: 8 };
+
+    #[test]
+    fn a_job_waits_as_long_as_the_smallest_size_that_it_fits_into() {
+        let waits = (1..).zip(sizes(WHOLE)).map(|(wait_s, size)| SizeWait {
+            cpu_cores: size.cpu_cores,
+            memory_bytes: size.memory_bytes,
+            gpus: size.gpus,
+            wait_s,
+        });
+        let report = SiteReport {
+            site: "juelich".parse().unwrap(),
+            running: 0,
+            waiting: 0,
+            free_cores: 0,
+            wait_s: 99,
+            waits: waits.collect(),
+        };
+        let wait = |cpu_cores, gib: u64, gpus| {
+            report.wait_of(Resources { cpu_cores, memory_bytes: gib << 30, gpus })
+        };
+        assert_eq!([wait(1, 1, 0), wait(2, 5, 0), wait(9, 4, 0), wait(128, 1, 0)], [1, 2, 3, 4]);
+        assert_eq!([wait(1, 1, 1), wait(1, 1, 2), wait(33, 1, 1)], [5, 7, 8]);
+        assert_eq!(wait(129, 1, 0), 8, "what fits into none waits at least as long as the longest");
+        assert_eq!(SiteReport { waits: Vec::new(), ..report }.wait_of(WHOLE), 99);
+        assert!(sizes(WHOLE).count() <= SIZES_MAX);
     }
 }

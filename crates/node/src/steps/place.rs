@@ -91,7 +91,9 @@ fn measure(node: &Node, site: &Site, asked: &Asked<'_>) -> Result<CandidateNote,
         .records
         .iter()
         .filter(|record| *record.id.member() != site.member)
-        .flat_map(|record| &record.files);
+        .flat_map(|record| &record.files)
+        // What an earlier job brought here is here; what is at another member's site is not known.
+        .filter(|file| site.member != *node.member() || !node.blobs.has(file.sha256));
     let own = asked.spec.inputs.iter().filter(|_| site.member != *node.member()).map(|input| input.bytes);
     let bytes: u64 = files.map(|file| file.bytes).chain(own).sum();
     Ok(CandidateNote {
@@ -102,7 +104,7 @@ fn measure(node: &Node, site: &Site, asked: &Asked<'_>) -> Result<CandidateNote,
         refusals: Vec::new(),
         price_micro_max: price_micro_max(&site.tariff, asked.spec),
         co2_ug: co2_ug(&site.energy, demand_of(asked.spec), node.outside.now(), limit_ms),
-        wait_s: crate::peers::reports::expected_wait_s(node, site)?,
+        wait_s: crate::peers::reports::expected_wait_s(node, site, demand_of(asked.spec))?,
         staging_s: u32::try_from(bytes.div_ceil(STAGING_BYTES_PER_S)).unwrap_or(u32::MAX),
         score: None,
     })

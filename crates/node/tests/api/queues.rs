@@ -54,3 +54,23 @@ async fn a_site_without_a_queue_is_given_what_it_has_room_for() {
     world.ca.post("ada", &format!("/v1/jobs/{first}/cancel"), &json!({})).await.ok();
     world.ca.wait_for("ada", &second, "running").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sites_engine_expects_a_job_to_wait_is_known_at_other_members() {
+    let world = World::open().await;
+    world.ca.engine.expect_waits(7);
+    world.de.engine.expect_waits(3);
+    world.run();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let job = world.ca.submit("ada", &spec()).await.ok();
+    let why = world.ca.get("ada", &format!("/v1/jobs/{}/why", job["id"].as_str().unwrap())).await.ok();
+    let wait_of = |site: &str| {
+        let candidates = why["candidates"].as_array().unwrap();
+        candidates.iter().find(|candidate| candidate["site"] == site).unwrap()["wait_s"].as_u64().unwrap()
+    };
+    assert_eq!(wait_of("quebec-hydro"), 14, "the node's own engine is asked for this very job");
+    // Of a member's site the smallest size is known that the job fits into: a 64th part of it.
+    let part =
+        world.ca.node.treaty.site(&"juelich".parse().unwrap()).unwrap().resources.cpu_cores.div_ceil(64);
+    assert_eq!(wait_of("juelich"), u64::from(part) * 3);
+}

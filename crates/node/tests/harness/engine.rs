@@ -21,7 +21,7 @@ use sta_node::{
     },
     outside::Clock,
 };
-use sta_protocol::{digest::Sha256Digest, federation::UsageSources};
+use sta_protocol::{digest::Sha256Digest, federation::UsageSources, treaty::Resources};
 use tokio::sync::Notify;
 
 pub(crate) struct FakeEngine {
@@ -33,6 +33,8 @@ pub(crate) struct FakeEngine {
     named: Mutex<Vec<RunId>>,
     moves: Notify,
     looks: AtomicU32,
+    /// Seconds for each core that a job asks for.
+    wait_per_core_s: AtomicU32,
 }
 
 impl FakeEngine {
@@ -45,12 +47,18 @@ impl FakeEngine {
             named: Mutex::default(),
             moves: Notify::new(),
             looks: AtomicU32::new(0),
+            wait_per_core_s: AtomicU32::new(0),
         }
     }
 
     /// From the node's start on, this engine orders its jobs itself.
     pub(crate) fn order_jobs_itself(&self) {
         self.queue.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on, it expects jobs to wait so long for each core that they ask for.
+    pub(crate) fn expect_waits(&self, per_core_s: u32) {
+        self.wait_per_core_s.store(per_core_s, Ordering::SeqCst);
     }
 
     /// How often it was asked where a job stands.
@@ -111,6 +119,11 @@ impl Engine for FakeEngine {
 
     fn has_queue(&self) -> bool {
         self.queue.load(Ordering::SeqCst)
+    }
+
+    fn expected_wait_s(&self, size: Resources) -> Option<u32> {
+        let per_core_s = self.wait_per_core_s.load(Ordering::SeqCst);
+        (per_core_s > 0).then_some(per_core_s * size.cpu_cores)
     }
 
     fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {
