@@ -68,6 +68,17 @@ async fn what_a_job_fails_by_itself_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_its_site_can_never_run_is_not_tried_again() {
+    let world = World::open().await;
+    world.run();
+    let mut never = breaking(0, 3);
+    never.command = vec!["never".to_owned()];
+    let id = submitted(&world.ca, &never).await;
+    let job = world.ca.wait_for("ada", &id, "failed").await;
+    assert_eq!(kinds(&job), ["site_fault"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_between_two_attempts_can_be_cancelled() {
     let world = World::open().await;
     world.run();

@@ -2,7 +2,7 @@
 //! An engine that runs nothing: the job's command says what it would have done.
 //!
 //! `leave TEXT [TIMES]` ends with code 0 and TEXT in every declared output, `fail CODE` ends with that code, `break TIMES` is failed by
-//! its site that often and then ends with code 0, `wait` runs until cancelled.
+//! its site that often and then ends with code 0, `never` is a job that it can never run, `wait` runs until cancelled.
 
 use std::{
     collections::BTreeMap,
@@ -140,6 +140,9 @@ impl Engine for FakeEngine {
 
     fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
         Box::pin(async move {
+            if job.command == ["never"] {
+                return Err(EngineError::Invalid { id: job.id, reason: "it never runs here".to_owned() });
+            }
             let words: Vec<&str> = job.command.iter().map(String::as_str).collect();
             let observation = match words.as_slice() {
                 ["leave", text] => self.outcome(job, Exit::Code(0), Some(text)),
