@@ -24,7 +24,7 @@ use crate::{
     keys::{Keys, KeysError},
     metrics::Metrics,
     outside::Outside,
-    peers::{inbound::ReplayCache, outbound::Outbound},
+    peers::{inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
     steps::{arrive, disk},
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
@@ -52,6 +52,8 @@ pub struct Node {
     pub outside: Outside,
     /// What it counts.
     pub metrics: Metrics,
+    /// How fast files come in from other members.
+    pub staging_rate: StagingRate,
     /// Signed requests it has seen.
     pub replays: ReplayCache,
     /// How much may be on its way to this node at once, in units of [`crate::steps::arrive`].
@@ -105,6 +107,7 @@ impl Node {
             stopping: AtomicBool::new(false),
             stopped: Notify::new(),
             metrics: Metrics::new(),
+            staging_rate: StagingRate::default(),
             config,
             treaty,
             rules,

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What members tell each other of their sites: how long a job would wait. Placement goes by it; a host decides for itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use sta_protocol::{
@@ -24,6 +30,8 @@ const UNKNOWN_WAIT_S: u32 = 60;
 const SECONDS_PER_WAITING_JOB: u32 = 60;
 /// The most sizes of one site that are kept of what its owner says.
 pub const SIZES_MAX: usize = 16;
+/// The least that has to come in at once to tell how fast it does.
+const RATE_BYTES_MIN: u64 = 1 << 20;
 
 /// One site, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +49,40 @@ pub struct SiteReport {
     /// The same for some sizes, from small to large, where the site's engine can tell; at most [`SIZES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<SizeWait>,
+    /// How many bytes a second came in from other members lately, where some have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging_bytes_per_s: Option<u64>,
+}
+
+/// How fast files came in lately: each file weighs a quarter, all before it the rest.
+#[derive(Debug, Default)]
+pub struct StagingRate(AtomicU64);
+
+impl StagingRate {
+    /// Takes in that so many bytes came in that time. What is small tells of the way there and back, not of the rate.
+    pub fn note(&self, bytes: u64, time: Duration) {
+        if bytes < RATE_BYTES_MIN {
+            return;
+        }
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+        let seen = (bytes.saturating_mul(1000) / millis).max(1);
+        let before = self.bytes_per_s().unwrap_or(seen);
+        self.0.store((before.saturating_mul(3).saturating_add(seen) / 4).max(1), Ordering::Relaxed);
+    }
+
+    /// Bytes a second; none before the first file.
+    pub fn bytes_per_s(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+}
+
+/// What a job is to expect at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// How long it would wait, in seconds.
+    pub wait_s: u32,
+    /// How many bytes a second its files would come in; none where nobody has measured it.
+    pub staging_bytes_per_s: Option<u64>,
 }
 
 /// How long a job of a size would wait.
@@ -115,25 +157,32 @@ fn own_report(node: &Node, site: &Site) -> Result<SiteReport, StoreError> {
         free_cores,
         wait_s,
         waits,
+        staging_bytes_per_s: node.staging_rate.bytes_per_s(),
     })
 }
 
-/// How long a job that holds so much would wait at a site, in seconds, by what is known now.
+/// What a job that holds so much is to expect at a site, by what is known now.
 ///
 /// # Errors
 /// The store failed.
-pub fn expected_wait_s(node: &Node, site: &Site, demand: Resources) -> Result<u32, StoreError> {
+pub fn outlook(node: &Node, site: &Site, demand: Resources) -> Result<Outlook, StoreError> {
     if site.member == *node.member() {
-        if let Some(wait_s) = node.engines.get(&site.id).and_then(|engine| engine.expected_wait_s(demand)) {
-            return Ok(wait_s);
-        }
-        return own_report(node, site).map(|report| report.wait_s);
+        let engine = node.engines.get(&site.id);
+        let wait_s = match engine.and_then(|engine| engine.expected_wait_s(demand)) {
+            Some(wait_s) => wait_s,
+            None => own_report(node, site)?.wait_s,
+        };
+        return Ok(Outlook { wait_s, staging_bytes_per_s: node.staging_rate.bytes_per_s() });
     }
     let kept = node.store.read(|connection| peers::site_report(connection, &site.id))?;
     let now_ms = node.outside.now().as_millisecond();
     let fresh = kept.filter(|(_, at)| now_ms - at.as_millisecond() <= FRESH_MS_MAX);
     let report = fresh.and_then(|(text, _)| serde_json::from_str::<SiteReport>(&text).ok());
-    Ok(report.map_or(UNKNOWN_WAIT_S, |report| report.wait_of(demand)))
+    let unknown = Outlook { wait_s: UNKNOWN_WAIT_S, staging_bytes_per_s: None };
+    Ok(report.map_or(unknown, |report| Outlook {
+        wait_s: report.wait_of(demand),
+        staging_bytes_per_s: report.staging_bytes_per_s.filter(|rate| *rate > 0),
+    }))
 }
 
 /// Asks the peers about their sites, until the node stops.
@@ -184,6 +233,17 @@ mod tests {
     const WHOLE: Resources = Resources { cpu_cores: 128, memory_bytes: 256 << 30, gpus: 8 };
 
     #[test]
+    fn the_rate_of_staging_follows_what_came_in_lately() {
+        let rate = StagingRate::default();
+        rate.note(100, Duration::from_secs(1));
+        assert_eq!(rate.bytes_per_s(), None, "too little to tell");
+        rate.note(80 << 20, Duration::from_secs(2));
+        assert_eq!(rate.bytes_per_s(), Some(40 << 20));
+        rate.note(8 << 20, Duration::from_secs(1));
+        assert_eq!(rate.bytes_per_s(), Some(32 << 20));
+    }
+
+    #[test]
     fn a_job_waits_as_long_as_the_smallest_size_that_it_fits_into() {
         let waits = (1..).zip(sizes(WHOLE)).map(|(wait_s, size)| SizeWait {
             cpu_cores: size.cpu_cores,
@@ -198,6 +258,7 @@ mod tests {
             free_cores: 0,
             wait_s: 99,
             waits: waits.collect(),
+            staging_bytes_per_s: None,
         };
         let wait = |cpu_cores, gib: u64, gpus| {
             report.wait_of(Resources { cpu_cores, memory_bytes: gib << 30, gpus })

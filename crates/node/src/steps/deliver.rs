@@ -173,7 +173,8 @@ pub async fn logs_for_peer(
         .logs(job.run(), part.task, part.stream, part.offset, part.length_max)
         .await
     {
-        Ok(chunk) => Ok(chunk),
+        // The engine knows of this attempt alone; whether another follows is in the job's record.
+        Ok(chunk) => Ok(LogChunk { end: chunk.end && job.receipt.is_some(), ..chunk }),
         Err(EngineError::Unknown { .. }) => Ok(LogChunk { bytes: Vec::new(), end: job.receipt.is_some() }),
         Err(error) => Err(error.into()),
     }

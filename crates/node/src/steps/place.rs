@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{node::Node, store::StoreError};
 
-/// How many bytes a second staging is expected to move between members; measured links replace it when they are known.
+/// How many bytes a second staging is expected to move between members, until the host has measured it.
 const STAGING_BYTES_PER_S: u64 = 20_000_000;
 
 /// What home knows when it decides.
@@ -96,6 +96,8 @@ fn measure(node: &Node, site: &Site, asked: &Asked<'_>) -> Result<CandidateNote,
         .filter(|file| site.member != *node.member() || !node.blobs.has(file.sha256));
     let own = asked.spec.inputs.iter().filter(|_| site.member != *node.member()).map(|input| input.bytes);
     let bytes: u64 = files.map(|file| file.bytes).chain(own).sum();
+    let outlook = crate::peers::reports::outlook(node, site, demand_of(asked.spec))?;
+    let rate = outlook.staging_bytes_per_s.unwrap_or(STAGING_BYTES_PER_S);
     Ok(CandidateNote {
         site: site.id.clone(),
         member: site.member.clone(),
@@ -104,8 +106,8 @@ fn measure(node: &Node, site: &Site, asked: &Asked<'_>) -> Result<CandidateNote,
         refusals: Vec::new(),
         price_micro_max: price_micro_max(&site.tariff, asked.spec),
         co2_ug: co2_ug(&site.energy, demand_of(asked.spec), node.outside.now(), limit_ms),
-        wait_s: crate::peers::reports::expected_wait_s(node, site, demand_of(asked.spec))?,
-        staging_s: u32::try_from(bytes.div_ceil(STAGING_BYTES_PER_S)).unwrap_or(u32::MAX),
+        wait_s: outlook.wait_s,
+        staging_s: u32::try_from(bytes.div_ceil(rate)).unwrap_or(u32::MAX),
         score: None,
     })
 }
