@@ -139,6 +139,8 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
     // Kept over the rounds: what the engine has named is not lost when something else ends the wait.
     let mut moved = engine.moved();
     while !node.is_stopping() {
+        // Of an engine elsewhere it is known once its agent has called.
+        looks.has_queue = engine.has_queue();
         if let Err(error) = watch::dispatch(&node, &site).await {
             tracing::error!(%site, error = %describe(&error), "waiting jobs cannot be started");
         }

@@ -16,6 +16,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
+mod agent;
 mod jobs;
 mod nodes;
 mod treaties;
@@ -71,6 +72,11 @@ impl Bench {
 
     fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.done(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    /// The same of a command that ends with somebody else's words.
+    fn json_before_dashes(&self, arguments: &[&str], rest: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.done(&[arguments, &["--json"], rest].concat())).unwrap()
     }
 
     /// Makes the directories of `ca` and `de`.

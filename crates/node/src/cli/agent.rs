@@ -72,13 +72,13 @@ pub(super) async fn run(args: &AgentArgs, style: Style) -> Result<(), Failure> {
     }
     let path = args.config.as_deref().unwrap_or(Path::new("agent.toml"));
     log_to_stderr(args.log_json);
-    let agent = Arc::new(open(path)?);
+    let (agent, site) = open(path)?;
     let stop = stop_signal()?;
-    print::line("sta: the agent calls its node");
-    agent.run(stop).await.map_err(|error| refused(&error))
+    print::line(format!("sta: the agent of {site} calls its node"));
+    Arc::new(agent).run(stop).await.map_err(|error| refused(&error))
 }
 
-fn open(path: &Path) -> Result<Agent, Failure> {
+fn open(path: &Path) -> Result<(Agent, SiteId), Failure> {
     let doing = format!("start the agent of `{}`", path.display());
     let usage = |failure: Failure| failure.exit(Exit::Usage);
     let config = AgentConfig::load(path).trying_to(&doing).map_err(usage)?;
@@ -88,7 +88,8 @@ fn open(path: &Path) -> Result<Agent, Failure> {
     let token = read_token(&config.token_file)?;
     let link = Link::new(&config.node, &config.site, token).trying_to(&doing).map_err(usage)?;
     let engine = driven_engine(&config.engine, directory.join("engine"), &directory, None)?;
-    Agent::open(&directory, link, engine, &SystemChance).trying_to(doing)
+    let agent = Agent::open(&directory, link, engine, &SystemChance).trying_to(doing)?;
+    Ok((agent, config.site))
 }
 
 fn refused(error: &LinkError) -> Failure {
