@@ -39,6 +39,7 @@ pub(super) struct AgentSite<S> {
     address: std::net::SocketAddr,
     serving: JoinHandle<()>,
     agent: Mutex<Option<JoinHandle<()>>>,
+    token: Mutex<String>,
 }
 
 impl<S: Site> AgentSite<S> {
@@ -48,7 +49,8 @@ impl<S: Site> AgentSite<S> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = serve(&world, listener);
-        Self { world, behind, directory: TempDir::new().unwrap(), address, serving, agent: Mutex::default() }
+        let (directory, token) = (TempDir::new().unwrap(), Mutex::new(TOKEN.to_owned()));
+        Self { world, behind, directory, address, serving, agent: Mutex::default(), token }
     }
 
     pub(super) fn node_engine(&self) -> AgentEngine {
@@ -67,7 +69,7 @@ impl<S: Site> AgentSite<S> {
     /// Starts an agent over an engine; the one before is killed.
     pub(super) fn start(&self, engine: Arc<dyn Engine>) {
         self.kill();
-        let (directory, link) = (self.agent_directory(), self.link(TOKEN));
+        let (directory, link) = (self.agent_directory(), self.link(&self.token.lock().unwrap()));
         let agent = tokio::spawn(async move {
             let agent = loop {
                 // The one before holds its lock until its tasks have ended.
@@ -80,6 +82,12 @@ impl<S: Site> AgentSite<S> {
             agent.run(std::future::pending()).await.unwrap();
         });
         *self.agent.lock().unwrap() = Some(agent);
+    }
+
+    /// Makes a new token and gives it to the agents that are started from now on.
+    pub(super) fn renew_token(&self, token: &str) {
+        token::expect(&self.world.ca.node.config.directory, &site(), token).unwrap();
+        token.clone_into(&mut self.token.lock().unwrap());
     }
 
     pub(super) fn kill(&self) {

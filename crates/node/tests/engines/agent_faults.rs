@@ -13,7 +13,7 @@ use std::{
 
 use sta_node::{
     engines::{
-        Answer, Capacity, Engine, EngineError, EngineJob, LogChunk, Objection, Observation, RunId,
+        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Objection, Observation, RunId,
         StagedInput, Stream,
         agent::{AgentEngine, link::LinkError, runner::Agent, token},
     },
@@ -192,6 +192,26 @@ async fn another_agent_is_refused_until_a_new_token_is_made() {
     let fresh = "a-fresh-token-0123456789";
     token::expect(&node_site.world.ca.node.config.directory, &site(), fresh).unwrap();
     node_site.stranger(fresh).await.unwrap();
+}
+
+#[tokio::test]
+async fn jobs_whose_records_an_agent_has_lost_end_as_a_fault_of_the_site() {
+    let site = AgentSite::over(LocalSite::new()).await;
+    let engine = site.open();
+    let job = shell("sleep 3");
+    engine.submit(&job).await.unwrap();
+    site.kill();
+    fs::remove_dir_all(site.agent_directory()).unwrap();
+    let anew = LocalSite::new();
+    site.renew_token("a-fresh-token-0123456789");
+    site.start(Arc::from(anew.open()));
+    let outcome = finished(&*engine, job.id).await;
+    assert!(matches!(&outcome.exit, Exit::SiteFault(reason) if reason.contains("lost its records")));
+    assert_eq!(finished(&*engine, job.id).await, outcome, "an outcome never changes");
+    assert!(matches!(engine.wipe(job.id).await, Err(EngineError::Unknown { .. })));
+    // One that was never handed over is only unknown.
+    assert_eq!(engine.observe(new_id()).await.unwrap(), Observation::Unknown);
+    run(&*engine, &shell("true")).await;
 }
 
 #[tokio::test]

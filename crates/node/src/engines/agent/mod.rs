@@ -24,6 +24,7 @@ use self::{
     calls::{Batch, Hello, Method, Poll, Reply, Report, without_paths},
     content::{failed, make_private, write_whole},
     desk::Desk,
+    handed_over::HandedOver,
     spool::{Spool, strange},
 };
 use super::{
@@ -34,6 +35,7 @@ use super::{
 pub mod calls;
 mod content;
 mod desk;
+mod handed_over;
 pub mod inputs;
 pub mod link;
 pub mod runner;
@@ -70,6 +72,7 @@ struct Inner {
     directory: PathBuf,
     desk: Desk,
     spool: Spool,
+    handed_over: HandedOver,
     about: Mutex<About>,
     inputs: Mutex<HashMap<Sha256Digest, (PathBuf, Instant)>>,
     consents: Mutex<HashMap<Sha256Digest, (Option<Objection>, Instant)>>,
@@ -126,11 +129,13 @@ impl AgentEngine {
         make_private(&directory)?;
         let about = About::load(&directory, capacity)?;
         let spool = Spool::open(directory.join("outputs"))?;
+        let handed_over = HandedOver::open(directory.join("jobs"))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 desk: Desk::new(site),
                 directory,
                 spool,
+                handed_over,
                 about: Mutex::new(about),
                 inputs: Mutex::default(),
                 consents: Mutex::default(),
@@ -235,6 +240,10 @@ impl Inner {
     async fn observe(&self, id: RunId) -> Result<Observation, EngineError> {
         const DOING: &str = "look at the job";
         match self.ask(id, DOING, Method::Observe { id }, CALL_TIME_MAX).await? {
+            Reply::Observed(Observation::Unknown) => {
+                let lost = self.handed_over.lost(id)?;
+                Ok(lost.map_or(Observation::Unknown, Observation::Finished))
+            }
             Reply::Observed(observation) => Ok(observation),
             other => Err(strange(DOING, &other)),
         }
@@ -375,7 +384,8 @@ impl Engine for AgentEngine {
         Box::pin(async move {
             self.inner.show_inputs(job);
             let method = Method::Submit { job: without_paths(job) };
-            self.inner.done(job.id, "hand the job over", method).await
+            self.inner.done(job.id, "hand the job over", method).await?;
+            self.inner.handed_over.note(job.id)
         })
     }
 
@@ -421,9 +431,14 @@ impl Engine for AgentEngine {
 
     fn wipe(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move {
-            self.inner.done(id, "wipe the job", Method::Wipe { id }).await?;
-            self.inner.settle(id);
-            self.inner.spool.remove(id)
+            let wiped = self.inner.done(id, "wipe the job", Method::Wipe { id }).await;
+            let is_lost = matches!(wiped, Err(EngineError::Unknown { .. }));
+            if wiped.is_ok() || is_lost {
+                self.inner.settle(id);
+                self.inner.spool.remove(id)?;
+                self.inner.handed_over.forget(id)?;
+            }
+            wiped
         })
     }
 
