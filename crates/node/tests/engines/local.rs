@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The engine `local`: the conformance suite, and what only it promises about its sandbox.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use sta_node::engines::{
     Engine, EngineJob, Exit,
@@ -75,6 +75,8 @@ async fn the_record_names_the_limits_that_held_and_they_are_those_the_kernel_has
     for name in ["session", "no-new-privileges", "rlimit:core", "rlimit:open-files", "time-limit"] {
         assert!(held(name), "{name} is missing: {outcome:?}");
     }
+    let named: BTreeSet<_> = outcome.limits_enforced.iter().collect();
+    assert_eq!(named.len(), outcome.limits_enforced.len(), "each is named once: {outcome:?}");
     assert!(text.contains("NoNewPrivs:\t1") && text.ends_with("\n0\n"), "{text}");
     let group = format!("/sta/{}", job.id);
     let in_group = |controller: &str| {

@@ -59,7 +59,7 @@ async fn of_a_job_array_whose_supervisor_is_killed_the_tasks_that_ended_keep_the
     let engine = site.open();
     let mark = new_mark();
     let script =
-        format!("echo on; echo line >> lines; [ $STA_TASK_INDEX = 2 ] && sleep {mark}; exit $STA_TASK_INDEX");
+        format!("echo line >> lines; echo on; [ $STA_TASK_INDEX = 2 ] && sleep {mark}; exit $STA_TASK_INDEX");
     let mut job = shell(&script);
     job.shape.count = 5;
     job.outputs = vec!["lines".to_owned()];

@@ -69,6 +69,10 @@ impl JobGroups {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut groups: Vec<Group> = Vec::new();
         for (controller, mount) in hierarchies(&mounts) {
+            // A hierarchy may be mounted at several places, as for a chroot: it is one all the same.
+            if groups.iter().any(|group| group.controller == controller) {
+                continue;
+            }
             let own = own_path(&own, controller);
             let Some(path) = job_path(&mount, &own, id, controller, create) else { continue };
             // cpu and cpuacct are often one hierarchy under two names: each still sets its own files.
