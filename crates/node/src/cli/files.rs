@@ -104,7 +104,8 @@ async fn upload_rest(
         if end == file.bytes {
             return Ok(());
         }
-        if whole > PART_BYTES as u64 * 4 {
+        let step = (whole / 50).max(PART_BYTES as u64 * 4);
+        if end / step != offset / step {
             print::progress(format!(
                 "{}: {} of {}",
                 file.path.display(),

@@ -9,7 +9,7 @@ use sta_protocol::{class::Class, digest::Sha256Digest, ids::JobId};
 
 use super::{Doing, StoreError, Tx, audit::signed as signed_integer, jobs::parse};
 
-/// How long an upload waits for the job that it is for.
+/// How long an upload waits for the jobs that it is for.
 const UPLOAD_GRACE: SignedDuration = SignedDuration::from_hours(24);
 
 /// On which side of a job a file is needed.
@@ -62,11 +62,9 @@ pub fn need(
                 ])
             })
             .doing("note a file that a job needs")?;
-        // Its own class from now on, and the upload has found its job.
+        // An upload has its own class from now on.
         tx.connection()
-            .prepare_cached(
-                "UPDATE blobs_passing SET open = MIN(open, ?2), uploaded_at = NULL WHERE sha256 = ?1",
-            )
+            .prepare_cached("UPDATE blobs_passing SET open = MIN(open, ?2) WHERE sha256 = ?1")
             .and_then(|mut update| {
                 update.execute(params![file.sha256.to_string(), file.class == Class::Open])
             })
@@ -151,7 +149,7 @@ pub fn stays(tx: &Tx<'_>, sha256: Sha256Digest) -> Result<(), StoreError> {
 }
 
 /// Up to `limit` files that no job needs any more: those above `open` at once, the others when their last use is before
-/// `unused_since`. An upload waits a day for its job.
+/// `unused_since`. An upload waits a day for its jobs.
 pub fn idle(
     connection: &Connection,
     unused_since: Timestamp,

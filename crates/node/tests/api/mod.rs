@@ -18,6 +18,7 @@ mod problems;
 mod queues;
 mod registry;
 mod serving;
+mod staging;
 mod things;
 mod waiting;
 

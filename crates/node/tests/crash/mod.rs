@@ -19,6 +19,7 @@ use std::{
 
 mod pair;
 mod promises;
+mod staging;
 mod work;
 
 use pair::Pair;

@@ -231,6 +231,15 @@ impl Nodes {
         self.spawn(at);
     }
 
+    /// The most memory that a node has had in this life, in bytes: `VmHWM` of proc_pid_status(5).
+    pub(super) fn memory_peak(&self, member: &str) -> u64 {
+        let at = MEMBERS.iter().position(|known| *known == member).unwrap();
+        let pid = self.children[at].as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")).unwrap();
+        peak.trim().parse::<u64>().unwrap() * 1024
+    }
+
     fn kill(&mut self, at: usize) {
         if let Some(mut child) = self.children[at].take() {
             child.kill().unwrap();

@@ -211,7 +211,7 @@ fn note() -> InputFile {
     InputFile { name: "note.txt".to_owned(), sha256, bytes: NOTE.len() as u64, class: Class::Internal }
 }
 
-fn request(pair: &Pair, job: JobId, spec: JobSpec) -> Value {
+pub(super) fn request(pair: &Pair, job: JobId, spec: JobSpec) -> Value {
     let profile = pair.profile();
     let claims = HolderClaims {
         job,
@@ -225,7 +225,7 @@ fn request(pair: &Pair, job: JobId, spec: JobSpec) -> Value {
 }
 
 /// An id nobody used before, of this process and this moment.
-fn new_id() -> JobId {
+pub(super) fn new_id() -> JobId {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let mut random = [0; 10];
     random[..2].copy_from_slice(&std::process::id().to_be_bytes()[2..]);

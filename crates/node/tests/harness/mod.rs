@@ -84,15 +84,20 @@ enum EngineKind {
 impl World {
     /// Three nodes under one treaty, with people and the project `digits`.
     pub(crate) async fn open() -> Self {
-        Self::open_over(EngineKind::Fake).await
+        Self::open_over(EngineKind::Fake, roomy()).await
+    }
+
+    /// The same, with so much of the disk for files at each node.
+    pub(crate) async fn open_on(disk: DiskConfig) -> Self {
+        Self::open_over(EngineKind::Fake, disk).await
     }
 
     /// The same with sites that wait for their agents.
     pub(crate) async fn with_agents() -> Self {
-        Self::open_over(EngineKind::Agent).await
+        Self::open_over(EngineKind::Agent, roomy()).await
     }
 
-    async fn open_over(engine: EngineKind) -> Self {
+    async fn open_over(engine: EngineKind, disk: DiskConfig) -> Self {
         let clock = Arc::new(TestClock::new());
         let network = Arc::new(TestNetwork::default());
         let directories: BTreeMap<&str, TempDir> =
@@ -110,7 +115,7 @@ impl World {
         let treaty = sign(&treaty(&directories), &directories);
         let mut nodes = Vec::new();
         for (id, directory) in directories {
-            let node = TestNode::open(id, directory, &treaty, outside_of(id), engine).await;
+            let node = TestNode::open(id, directory, &treaty, outside_of(id), (engine, disk.clone())).await;
             network.connect(&host(id), node.router.clone());
             nodes.push(node);
         }
@@ -129,6 +134,11 @@ impl World {
     pub(crate) fn nodes(&self) -> [&TestNode; 3] {
         [&self.ca, &self.de, &self.fr]
     }
+}
+
+/// Tests must not depend on how full this machine's disk is.
+fn roomy() -> DiskConfig {
+    DiskConfig { bytes_free_min: 0, ..DiskConfig::default() }
 }
 
 impl Drop for World {
@@ -188,7 +198,7 @@ impl TestNode {
         directory: TempDir,
         treaty: &SignedTreaty,
         outside: Outside,
-        engine: EngineKind,
+        (engine, disk): (EngineKind, DiskConfig),
     ) -> Self {
         let member: MemberId = id.parse().unwrap();
         let fake = Arc::new(FakeEngine::new(&directory.path().join("engine"), outside.clock.clone()));
@@ -209,7 +219,7 @@ impl TestNode {
             listen: "127.0.0.1:0".parse().unwrap(),
             treaty: directory.path().join("treaty.json"),
             sites,
-            disk: DiskConfig { bytes_free_min: 0, ..DiskConfig::default() },
+            disk,
         };
         let keys = keys(directory.path());
         let node = Node::open(config, keys, treaty, engines, outside, WriterMode::Simulated).await.unwrap();

@@ -64,6 +64,7 @@ impl Chance for TestChance {
 #[derive(Default)]
 pub(crate) struct TestNetwork {
     routers: Mutex<BTreeMap<String, Router>>,
+    spoiled: Mutex<(String, u32)>,
 }
 
 impl TestNetwork {
@@ -73,6 +74,23 @@ impl TestNetwork {
 
     pub(crate) fn cut(&self, host: &str) {
         self.routers.lock().unwrap().remove(host);
+    }
+
+    /// Changes a byte on the way in the next `times` answers with that `Content-Range`.
+    pub(crate) fn spoil(&self, content_range: &str, times: u32) {
+        *self.spoiled.lock().unwrap() = (content_range.to_owned(), times);
+    }
+
+    fn on_the_way(&self, headers: &http::HeaderMap, body: Bytes) -> Bytes {
+        let mut spoiled = self.spoiled.lock().unwrap();
+        let is_meant = headers.get("content-range").is_some_and(|range| range == spoiled.0.as_str());
+        if !is_meant || spoiled.1 == 0 {
+            return body;
+        }
+        spoiled.1 -= 1;
+        let mut bytes = body.to_vec();
+        bytes[0] ^= 1;
+        bytes.into()
     }
 }
 
@@ -89,6 +107,7 @@ impl Transport for TestNetwork {
             let response = router.oneshot(request.map(Body::from)).await.unwrap();
             let (parts, body) = response.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
+            let body = self.on_the_way(&parts.headers, body);
             Ok(http::Response::from_parts(parts, body))
         })
     }
