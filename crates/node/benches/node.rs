@@ -16,7 +16,9 @@ mod load;
 mod machine;
 mod scene;
 mod slurm;
+mod staging;
 mod table;
+mod tls;
 
 use load::Round;
 use scene::Scene;
@@ -42,8 +44,15 @@ fn main() -> Result<()> {
             "--json" => json = true,
             idle::HELLO => return machine::idle_hello(),
             SLURM => return over_slurm(),
+            staging::NODE => {
+                return staging::serve(Path::new(&std::env::args().nth(2).context("a directory")?));
+            }
+            // Only alone: it takes minutes, and twice its size of the disk.
+            "staging" => return in_fresh_directory(staging::measure),
             part if PARTS.contains(&part) => parts.push(argument),
-            other => bail!("`{other}` is no argument: use --json, or some of {}", PARTS.join(", ")),
+            other => {
+                bail!("`{other}` is no argument: use --json, slurm, staging, or some of {}", PARTS.join(", "))
+            }
         }
     }
     let report = measure(&|part| parts.is_empty() || parts.iter().any(|wanted| wanted == part))?;
@@ -56,10 +65,17 @@ fn main() -> Result<()> {
 }
 
 fn over_slurm() -> Result<()> {
+    in_fresh_directory(|directory| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        slurm::measure(&runtime, directory)
+    })
+}
+
+/// Beside the benchmark's program and not in /tmp, which may be memory: a sync must reach a disk.
+fn in_fresh_directory(work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let beside = std::env::current_exe()?;
     let directory = tempfile::tempdir_in(beside.parent().context("the folder of the benchmark")?)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    slurm::measure(&runtime, directory.path())
+    work(directory.path())
 }
 
 fn measure(wanted: &dyn Fn(&str) -> bool) -> Result<Report> {

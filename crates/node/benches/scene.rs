@@ -36,8 +36,8 @@ use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::load::Requests;
 
-const TREATY: &str = include_str!("../../../treaties/canada-germany.toml");
-const TOKEN: &str = "token-of-the-benchmark-0123456789abcdefghijklmnop";
+pub(crate) const TREATY: &str = include_str!("../../../treaties/canada-germany.toml");
+pub(crate) const TOKEN: &str = "token-of-the-benchmark-0123456789abcdefghijklmnop";
 /// How many jobs may wait at the node's own site: more than one run of the benchmarks submits.
 const QUEUE_MAX: u32 = 1_000_000;
 /// How long the other member may be away before its sites are refused: longer than the benchmarks run.
@@ -162,7 +162,7 @@ fn init(home: &Path, member: &Member, site: &sta_protocol::ids::SiteId) -> Resul
 }
 
 /// A researcher with a passport, a project that can pay for everything, and an open dataset.
-async fn people(node: &Node, holder: &SigningKey) -> Result<String> {
+pub(crate) async fn people(node: &Node, holder: &SigningKey) -> Result<String> {
     let id = "ada".parse()?;
     let researcher = Researcher { id, holder: holder.public_key().key_id(), roles: [].into() };
     registry::put_researcher(node, researcher.clone(), TOKEN).await?;
@@ -219,7 +219,7 @@ fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
 }
 
 /// An engine whose jobs run for ever and do nothing, so that what is measured is the node.
-struct Still;
+pub(crate) struct Still;
 
 impl Engine for Still {
     fn check(&self, _job: &EngineJob) -> Result<(), Objection> {
