@@ -245,7 +245,7 @@ impl TestNode {
         let (id, outside) = (self.id(), self.node.outside.clone());
         let treaty = std::fs::read(directory.path().join("treaty.json")).unwrap();
         let treaty = serde_json::from_slice(&treaty).unwrap();
-        *self = Self::open(id.as_str(), directory, &treaty, outside, EngineKind::Agent).await;
+        *self = Self::open(id.as_str(), directory, &treaty, outside, (EngineKind::Agent, roomy())).await;
     }
 
     /// This member.
