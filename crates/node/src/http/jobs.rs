@@ -34,7 +34,7 @@ use crate::{
         submit::{self, SubmitRequest},
         watch,
     },
-    store::{hosted, jobs, registry::Role},
+    store::{hosted, jobs, ledger, registry::Role},
 };
 
 /// The most jobs of one page.
@@ -231,10 +231,27 @@ fn stream(node: Arc<Node>, job: JobId, name: String, range: Range) -> Body {
     Body::new(body)
 }
 
-/// Shows the host's account of the job and its consent, each under the host's signature.
-#[utoipa::path(get, path = "/v1/jobs/{job}/receipt", responses((status = 200, description = "Receipt and admission", body = ReceiptDocument)))]
-pub(super) async fn show_receipt(Job(job): Job) -> Result<Json<ReceiptDocument>, Fault> {
-    let receipt = job.receipt.ok_or_else(|| Fault::not_found("receipt", job.id))?;
+/// Which receipt of a job.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReceiptQuery {
+    /// Of which attempt that has ended; of the one that ended the job when not given.
+    attempt: Option<u32>,
+}
+
+/// Shows what the host said of a job that is over, or of one of its attempts, with the consent that it rests on.
+#[utoipa::path(get, path = "/v1/jobs/{job}/receipt", params(ReceiptQuery), responses((status = 200, description = "Receipt and admission", body = ReceiptDocument)))]
+pub(super) async fn show_receipt(
+    State(node): State<Arc<Node>>,
+    Job(job): Job,
+    QueryOf(query): QueryOf<ReceiptQuery>,
+) -> Result<Json<ReceiptDocument>, Fault> {
+    let receipt = match query.attempt {
+        Some(attempt) => node.store.read(|connection| ledger::receipt_of(connection, job.id, attempt))?,
+        None => job.receipt,
+    };
+    let receipt = receipt.ok_or_else(|| Fault::not_found("receipt", job.id))?;
     Ok(Json(ReceiptDocument { receipt, admission: job.admission }))
 }
 

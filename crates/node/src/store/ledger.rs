@@ -118,6 +118,19 @@ pub fn receipt(connection: &Connection, id: ReceiptId) -> Result<Option<Signed<R
     text.map(signed).transpose()
 }
 
+/// The receipt of one attempt at a job.
+pub fn receipt_of(
+    connection: &Connection,
+    job: JobId,
+    attempt: u32,
+) -> Result<Option<Signed<Receipt>>, StoreError> {
+    let text: Option<String> = connection
+        .prepare_cached("SELECT receipt FROM receipts WHERE job = ?1 AND attempt = ?2")
+        .and_then(|mut query| query.query_row(params![job.to_string(), attempt], |row| row.get(0)).optional())
+        .doing("read a receipt")?;
+    text.map(signed).transpose()
+}
+
 /// The receipts of a job, one for each of its attempts that has ended, in their order.
 pub fn receipts_of(connection: &Connection, job: JobId) -> Result<Vec<Signed<Receipt>>, StoreError> {
     let texts: Vec<String> = connection

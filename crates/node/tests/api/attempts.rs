@@ -41,6 +41,12 @@ async fn a_job_that_its_site_fails_is_tried_again_and_each_attempt_has_its_recei
         |node: &TestNode| node.node.store.read(|connection| ledger::receipts_of(connection, job)).unwrap();
     let receipts = receipts_of(&world.ca);
     assert_eq!(receipts, receipts_of(&world.de), "both members keep the same");
+    for (attempt, receipt) in (1..).zip(&receipts) {
+        let path = format!("/v1/jobs/{id}/receipt?attempt={attempt}");
+        assert_eq!(world.ca.get("ada", &path).await.ok()["receipt"], receipt.as_str(), "attempt {attempt}");
+    }
+    let none = world.ca.get("ada", &format!("/v1/jobs/{id}/receipt?attempt=4")).await;
+    assert_eq!(none.status, http::StatusCode::NOT_FOUND);
     let read = |number: usize| receipts[number].peek_unverified().unwrap();
     let of = |number: usize| (read(number).attempt, read(number).goes_on, read(number).price_micro == 0);
     assert_eq!([of(0), of(1), of(2)], [(1, true, true), (2, true, true), (3, false, false)]);
