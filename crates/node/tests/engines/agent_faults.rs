@@ -136,6 +136,32 @@ async fn an_agent_killed_while_a_job_runs_finds_it_again() {
 }
 
 #[tokio::test]
+async fn of_many_jobs_none_is_lost_or_run_twice_while_the_agent_is_killed_again_and_again() {
+    let site = AgentSite::over(LocalSite::new()).await;
+    let engine = Arc::<dyn Engine>::from(site.open());
+    let jobs: Vec<EngineJob> = (0..16).map(|_| counted("sleep 0.1")).collect();
+    let mut submitting = tokio::task::JoinSet::new();
+    for (turn, job) in (0..).zip(jobs.clone()) {
+        let engine = Arc::clone(&engine);
+        submitting.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(turn * 90)).await;
+            engine.submit(&job).await
+        });
+    }
+    // At another point each time: the lengths are no multiples of what the calls take.
+    for turn in 0..12 {
+        tokio::time::sleep(Duration::from_millis(60 + turn * 13)).await;
+        let _restarted = site.open();
+    }
+    while let Some(submitted) = submitting.join_next().await {
+        submitted.unwrap().unwrap();
+    }
+    for job in &jobs {
+        ran_once(&*engine, job.id).await;
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_is_restarted_finds_its_agent_and_its_jobs() {
     let mut site = AgentSite::over(LocalSite::new()).await;
     let job = counted("echo on; sleep 1");
