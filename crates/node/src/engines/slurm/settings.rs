@@ -448,7 +448,8 @@ mod tests {
 
     #[test]
     fn what_would_break_a_promise_is_told_with_its_key() {
-        let faults: [(fn(&mut SlurmSettings), &str); 10] = [
+        type Spoil = fn(&mut SlurmSettings);
+        let faults: [(Spoil, &str); 10] = [
             (|s| s.prefix.clear(), "`prefix` has no `{account}`"),
             (|s| s.directory = "/scratch/all".to_owned(), "`directory` is `/scratch/all`"),
             (|s| s.directory = "/scratch/$(id)/{account}".to_owned(), "`directory` is"),
