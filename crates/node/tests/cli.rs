@@ -17,6 +17,7 @@ use nix::{
 use tempfile::TempDir;
 
 mod agent;
+mod demo;
 mod jobs;
 mod nodes;
 mod treaties;

@@ -16,6 +16,7 @@ use sta_protocol::{ids::JobId, job::Shape};
 
 mod agent;
 mod agent_faults;
+mod border;
 mod conformance;
 mod local;
 mod local_crashes;

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::{
     super::failure::{Failure, Trying},
-    Stage, examples, forced,
+    Stage,
+    clusters::{Cluster, SlurmJob},
+    examples, forced,
     nodes::Nodes,
     report::Report,
 };
@@ -174,6 +176,7 @@ pub(super) fn open_data_crosses_to_clean_power(stage: &Stage, report: &mut Repor
         "   done: site quebec-hydro, held-out accuracy {accuracy}, {}; the model is home.",
         report.cost(&done)
     ));
+    stage.tell_slurm(&done)?;
     report.add("open data, cleanest", &done, Some(accuracy), BRUNO);
     Ok(())
 }
@@ -224,6 +227,7 @@ pub(super) fn hospital_data_stays_in_the_eea(stage: &Stage, report: &mut Report)
     let accuracy = fetch_accuracy(stage, ADA, &job)?;
     expect("held-out accuracy is above 0.90", accuracy > 0.90, &json!(accuracy))?;
     stage.say(&format!("   fetched: held-out accuracy {accuracy}, {}.", report.cost(&done)));
+    stage.tell_slurm(&done)?;
     report.add("hospital data in the EEA", &done, Some(accuracy), ADA);
     Ok(())
 }
@@ -308,7 +312,9 @@ pub(super) fn a_killed_node_loses_nothing(
     let job = id_of(&submit(stage, ADA, "{}/examples/digits/job.toml", &long)?)?;
     stage.wait_for(ADA, &job, &["running"])?;
     nodes.de.kill()?;
-    stage.say("   killed. Germany is away; Canada goes on with a job at home:");
+    stage.say("   killed.");
+    let orphan = running_in_slurm(stage, &job)?;
+    stage.say("   Germany is away; Canada goes on with a job at home:");
     let home = id_of(&submit(
         stage,
         ADA,
@@ -318,21 +324,56 @@ pub(super) fn a_killed_node_loses_nothing(
     let done_home = stage.wait_for(ADA, &home, &["completed"])?;
     let accuracy = fetch_accuracy(stage, ADA, &home)?;
     stage.say(&format!("   done at home: held-out accuracy {accuracy}, {}.", report.cost(&done_home)));
+    stage.tell_slurm(&done_home)?;
     report.add("at home while Germany is away", &done_home, Some(accuracy), ADA);
     nodes.de.start(stage)?;
-    stage.say(
-        "   Germany is back: its node finds the job it was running, which had gone on under its supervisor.",
-    );
+    match &orphan {
+        None => stage.say(
+            "   Germany is back: its node finds the job it was running, which had gone on under its supervisor.",
+        ),
+        Some((cluster, run)) => stage.say(&format!(
+            "   Germany is back: its node looks for Slurm job {} of {}, which had gone on without it.",
+            run.id, cluster.name
+        )),
+    }
     let done = stage.wait_for(ADA, &job, &["completed"])?;
     let accuracy = fetch_accuracy(stage, ADA, &job)?;
     expect("held-out accuracy is above 0.90", accuracy > 0.90, &json!(accuracy))?;
     once(stage, &job, &done)?;
+    same_in_slurm(stage, &done, orphan.as_ref())?;
     stage.say(&format!(
         "   done: it ran once, its receipt came once; held-out accuracy {accuracy}, {}.",
         report.cost(&done)
     ));
+    stage.tell_slurm(&done)?;
     report.add("through a killed node", &done, Some(accuracy), ADA);
     Ok(())
+}
+
+/// Where the site is a cluster: what its queue says of a job that runs on though nobody at its node watches it.
+fn running_in_slurm<'a>(stage: &'a Stage, job: &str) -> Result<Option<(&'a Cluster, SlurmJob)>, Failure> {
+    let Some(cluster) = stage.clusters().of("juelich") else { return Ok(None) };
+    let found = cluster.queue(job)?;
+    let run = found.iter().find(|run| run.state == "RUNNING").cloned();
+    let run = run.ok_or_else(|| Failure::new("see the job run on in Slurm", format!("{found:?}")))?;
+    stage.say(&format!(
+        "   {} runs on, with no node to watch it: squeue says {}.",
+        run.line(cluster),
+        run.state
+    ));
+    Ok(Some((cluster, run)))
+}
+
+/// It is the one that ran on, and not another.
+fn same_in_slurm(stage: &Stage, done: &Value, orphan: Option<&(&Cluster, SlurmJob)>) -> Result<(), Failure> {
+    let Some((_, before)) = orphan else { return Ok(()) };
+    let after = stage.slurm_job(done)?.map(|(_, run)| run.id);
+    let same = after.as_ref() == Some(&before.id);
+    expect(
+        "Slurm has the job once, under the number it had",
+        same,
+        &json!({"before": before.id, "after": after}),
+    )
 }
 
 /// Both ledgers hold exactly one receipt for the job.

@@ -18,17 +18,23 @@ use super::{
 };
 
 mod acts;
+mod bring_up;
+mod clusters;
 mod examples;
 mod forced;
 mod nodes;
 mod report;
 mod stage;
 mod verified;
+mod voice;
 
 use crate::engines::local::SEARCH_PATH;
+use bring_up::BroughtUp;
+use clusters::Clusters;
 use nodes::Nodes;
 use report::Report;
 use stage::Stage;
+use voice::Voice;
 
 /// What `sta demo` is told.
 #[derive(Debug, Clone, Args)]
@@ -39,6 +45,9 @@ pub struct DemoArgs {
     /// Leave the two nodes running
     #[arg(long)]
     pub keep: bool,
+    /// Run the sites juelich and quebec-hydro on Slurm clusters: those that are up in DIR, or ones of the demo's own
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub clusters: Option<Option<PathBuf>>,
 }
 
 /// Runs the demo. Exit code 0 only when everything came out as promised.
@@ -48,13 +57,21 @@ pub struct DemoArgs {
 pub async fn run(args: &DemoArgs, style: Style) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     find_python()?;
-    let stage = Stage::new(&fresh_directory(&args.dir)?, style.json)?;
+    let directory = fresh_directory(&args.dir)?;
+    let voice = Voice::new(style.json)?;
+    let (clusters, mut brought_up) = match &args.clusters {
+        None => (Clusters::default(), None),
+        Some(given) => BroughtUp::find_or_make(given.as_deref(), &voice)?,
+    };
+    let stage = Stage::new(&directory, voice, clusters)?;
+    stage.clusters().lines().iter().for_each(|line| stage.say(line));
     stage.say("Two members, Canada (ca) and Germany (de), each with its own node, keys and rules; a treaty signed by both.");
     let mut nodes = Nodes::found(&stage)?;
     let played = play(&stage, &mut nodes).await;
     let report = match played {
         Ok(report) => report,
         Err(failure) => {
+            stage.begin("the nodes end");
             nodes.stop();
             return Err(failure.mend(format!(
                 "The nodes' logs are {0}/ca.log and {0}/de.log.",
@@ -71,7 +88,9 @@ pub async fn run(args: &DemoArgs, style: Style) -> Result<ExitCode, Failure> {
     }
     if args.keep {
         nodes.leave_running(&stage)?;
+        brought_up.iter_mut().for_each(BroughtUp::keep);
     } else {
+        stage.begin("the nodes end");
         nodes.stop();
     }
     Ok(ExitCode::SUCCESS)

@@ -19,6 +19,7 @@ use super::{
     super::failure::{Failure, Trying},
     Stage,
 };
+use crate::engines::local::SEARCH_PATH;
 
 /// The treaty that the demo fills with fresh keys.
 const TREATY: &str = include_str!("../../../../../treaties/canada-germany.toml");
@@ -57,6 +58,9 @@ impl Nodes {
         init(stage, &nodes.de, &["--name", "Germany", "--site", "juelich", "--site", "frankfurt-cloud"])?;
         let template = stage.path("treaty.template.toml");
         std::fs::write(&template, TREATY).trying_to("write the treaty's template")?;
+        for node in ["ca", "de"] {
+            stage.clusters().configure(&stage.path(node))?;
+        }
         let members = ["--member", "{}/ca/member.toml", "--member", "{}/de/member.toml"];
         let new = ["treaty", "new", "--from", "{}/treaty.template.toml", "--out", "{}/treaty.toml"];
         stage.sta(&[&new[..], &members].concat())?;
@@ -145,6 +149,7 @@ impl DemoNode {
             .arg("serve")
             .arg("--dir")
             .arg(stage.path(self.member))
+            .env("PATH", search_path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log))
@@ -187,6 +192,12 @@ impl DemoNode {
             let _ended = child.kill().and_then(|()| child.wait());
         }
     }
+}
+
+/// Where the nodes find the programs that lead to a cluster: `chroot` is among those that not everybody's path has.
+fn search_path() -> String {
+    let own = std::env::var("PATH").unwrap_or_default();
+    if own.is_empty() { SEARCH_PATH.to_owned() } else { format!("{own}:{SEARCH_PATH}") }
 }
 
 /// Ends the nodes that an earlier `sta demo --keep` left running.

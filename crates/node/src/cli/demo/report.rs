@@ -17,6 +17,7 @@ use super::{
 pub(super) struct Report {
     treaty: Value,
     currency: String,
+    clusters: Value,
     nodes: Vec<Value>,
     jobs: Vec<Value>,
     /// Whose each job is, in the order of `jobs`; empty where no node has it.
@@ -37,6 +38,7 @@ impl Report {
         Ok(Self {
             treaty: json!({"digest": treaty.digest()}),
             currency: treaty.settlement.currency.clone(),
+            clusters: stage.clusters().document(),
             nodes: Vec::new(),
             jobs: Vec::new(),
             profiles: Vec::new(),
@@ -73,6 +75,7 @@ impl Report {
             "name": name, "id": job["id"], "home": job["home"], "host": job["host"], "state": job["state"],
             "exit_code": job["exit_code"], "accuracy": accuracy, "price_micro": job["price_micro"], "co2_g": job["co2_ug"].as_f64().map(|ug| ug / 1e6),
             "refusals": refusals(&job["refusals"]), "outputs": outputs, "proof": null,
+            "site": job["site"], "usage": job["usage"], "slurm": null,
         }));
         self.profiles.push(profile.to_owned());
     }
@@ -91,11 +94,24 @@ impl Report {
         Ok(())
     }
 
+    /// Adds to every job that a cluster has run what that cluster's accounting says of it.
+    ///
+    /// # Errors
+    /// A cluster does not have a job exactly once.
+    pub(super) fn ask_slurm(&mut self, stage: &Stage) -> Result<(), Failure> {
+        for job in self.jobs.iter_mut().filter(|job| job["state"] == "completed") {
+            let run = stage.slurm_job(job)?;
+            job["slurm"] = run.map_or(Value::Null, |(cluster, run)| run.document(cluster));
+        }
+        Ok(())
+    }
+
     /// Adds the offer that a home node forced onto a host; no job of it exists anywhere.
     pub(super) fn add_forced(&mut self, name: &str, id: &str, reasons: &Value) {
         self.jobs.push(json!({
             "name": name, "id": id, "home": "ca", "host": "de", "state": "refused", "exit_code": null, "accuracy": null,
             "price_micro": null, "co2_g": null, "refusals": refusals(reasons), "outputs": [], "proof": null,
+            "site": null, "usage": null, "slurm": null,
         }));
         self.profiles.push(String::new());
     }
@@ -140,7 +156,7 @@ impl Report {
     #[must_use]
     pub(super) fn document(&self, seconds: f64) -> Value {
         json!({
-            "treaty": self.treaty, "nodes": self.nodes, "jobs": self.jobs, "statements": self.statements,
+            "treaty": self.treaty, "clusters": self.clusters, "nodes": self.nodes, "jobs": self.jobs, "statements": self.statements,
             "verified": self.verified, "seconds": seconds,
         })
     }

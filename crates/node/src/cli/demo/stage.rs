@@ -5,15 +5,20 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use super::super::failure::{Failure, Trying};
+use super::{
+    super::failure::{Failure, Trying},
+    clusters::{Cluster, Clusters, SlurmJob, source_of_wall},
+    voice::Voice,
+};
 
-/// How long a job of the demo may take.
-const JOB_SECONDS_MAX: u64 = 60;
+/// How long a job of the demo may take; a cluster may have others' jobs to run first.
+const JOB_SECONDS_MAX: u64 = 120;
 /// How long the demo is silent at most.
 const SILENCE: Duration = Duration::from_millis(1500);
 
@@ -21,17 +26,18 @@ const SILENCE: Duration = Duration::from_millis(1500);
 pub(super) struct Stage {
     directory: PathBuf,
     program: PathBuf,
-    to_stderr: bool,
+    voice: Arc<Voice>,
+    clusters: Clusters,
 }
 
 impl Stage {
-    /// A stage in an empty directory. With JSON on standard output, progress goes to standard error.
+    /// A stage in an empty directory, some of whose sites are clusters.
     ///
     /// # Errors
     /// The program does not know where it is.
-    pub(super) fn new(directory: &Path, to_stderr: bool) -> Result<Self, Failure> {
+    pub(super) fn new(directory: &Path, voice: Arc<Voice>, clusters: Clusters) -> Result<Self, Failure> {
         let program = std::env::current_exe().trying_to("find the program `sta`")?;
-        Ok(Self { directory: directory.to_owned(), program, to_stderr })
+        Ok(Self { directory: directory.to_owned(), program, voice, clusters })
     }
 
     /// The demo's directory.
@@ -61,11 +67,50 @@ impl Stage {
 
     /// One line for people.
     pub(super) fn say(&self, line: &str) {
-        if self.to_stderr {
-            eprintln!("{line}");
-        } else {
-            super::super::print::line(line);
+        self.voice.say(line);
+    }
+
+    /// Notes what is going on, for when it takes long.
+    pub(super) fn begin(&self, doing: &str) {
+        self.voice.begin(doing);
+    }
+
+    /// The clusters that some sites are.
+    #[must_use]
+    pub(super) fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// The cluster that has run a job and what its accounting says of it; none for a job that ran elsewhere.
+    ///
+    /// # Errors
+    /// The cluster does not answer, or does not have the job exactly once.
+    pub(super) fn slurm_job(&self, job: &Value) -> Result<Option<(&Cluster, SlurmJob)>, Failure> {
+        let site = job["site"].as_str().unwrap_or_default();
+        let (Some(cluster), Some(id)) = (self.clusters.of(site), job["id"].as_str()) else { return Ok(None) };
+        let runs = cluster.accounting(id)?;
+        let count = runs.len();
+        let one: Result<[SlurmJob; 1], _> = runs.try_into();
+        let doing = format!("see that {} ran job {id} once", cluster.name);
+        one.map(|[run]| Some((cluster, run)))
+            .map_err(|_| Failure::new(doing, format!("its accounting has it {count} times")))
+    }
+
+    /// Says what Slurm's own accounting has of a job that has ended, where a cluster has run it.
+    ///
+    /// # Errors
+    /// As [`Stage::slurm_job`].
+    pub(super) fn tell_slurm(&self, job: &Value) -> Result<(), Failure> {
+        if let Some((cluster, run)) = self.slurm_job(job)? {
+            let wall_ms = job["usage"]["wall_ms"].as_u64().unwrap_or_default();
+            self.say(&format!(
+                "     {}: {}, {wall_ms} ms {}.",
+                run.line(cluster),
+                run.state,
+                source_of_wall(job)
+            ));
         }
+        Ok(())
     }
 
     /// Calls `sta --json` with words (`{}` stands for the demo's directory) and reads what it answers.
@@ -82,6 +127,8 @@ impl Stage {
     /// # Errors
     /// It could not be called.
     pub(super) fn try_sta(&self, words: &[&str]) -> Result<(i32, Value, String), Failure> {
+        self.voice.go_on()?;
+        self.begin(&format!("waits for `sta {}`", words.first().copied().unwrap_or_default()));
         let directory = self.directory.display().to_string();
         let words: Vec<OsString> = words.iter().map(|word| word.replace("{}", &directory).into()).collect();
         let Output { status, stdout, stderr } = Command::new(&self.program)

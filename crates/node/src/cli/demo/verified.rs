@@ -37,6 +37,11 @@ pub(super) async fn both_sides_agree(
         "   statements of {period}: equal to the digit on both sides; {payer} owes {payee} {}.",
         report.money(net.abs())
     ));
+    report.ask_slurm(stage)?;
+    if !stage.clusters().is_empty() {
+        stage.say("   Slurm's own accounting has each of the completed jobs exactly once.");
+    }
+    stage.begin("the other nation cosigns");
     // Each proof waits for the witness, so after them the other nation has cosigned everything about the jobs.
     report.fetch_proofs(stage).await?;
     let mut entries = 0;
