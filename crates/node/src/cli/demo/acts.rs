@@ -312,9 +312,15 @@ pub(super) fn a_killed_node_loses_nothing(
     let job = id_of(&submit(stage, ADA, "{}/examples/digits/job.toml", &long)?)?;
     stage.wait_for(ADA, &job, &["running"])?;
     nodes.de.kill()?;
-    stage.say("   killed.");
     let orphan = running_in_slurm(stage, &job)?;
-    stage.say("   Germany is away; Canada goes on with a job at home:");
+    match &orphan {
+        None => stage.say("   killed. Germany is away; Canada goes on with a job at home:"),
+        Some((cluster, run)) => stage.say(&format!(
+            "   killed. {} runs on with no node to watch it, squeue says {}. Germany is away; Canada goes on with a job at home:",
+            run.line(cluster),
+            run.state
+        )),
+    }
     let home = id_of(&submit(
         stage,
         ADA,
@@ -356,11 +362,6 @@ fn running_in_slurm<'a>(stage: &'a Stage, job: &str) -> Result<Option<(&'a Clust
     let found = cluster.queue(job)?;
     let run = found.iter().find(|run| run.state == "RUNNING").cloned();
     let run = run.ok_or_else(|| Failure::new("see the job run on in Slurm", format!("{found:?}")))?;
-    stage.say(&format!(
-        "   {} runs on, with no node to watch it: squeue says {}.",
-        run.line(cluster),
-        run.state
-    ));
     Ok(Some((cluster, run)))
 }
 

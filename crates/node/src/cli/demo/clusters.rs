@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde::Deserialize;
@@ -26,6 +27,9 @@ pub(super) const CLUSTERS_FILE: &str = "clusters.json";
 /// Which cluster stands for a site; of several the first that is up.
 const STAND_INS: [(&str, &[&str]); 2] =
     [("juelich", &["juelich"]), ("quebec-hydro", &["quebec24", "quebec"])];
+
+/// How long a cluster may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A Slurm cluster that is up. The fields are those of `clusters.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -178,7 +182,7 @@ impl Cluster {
     /// # Errors
     /// The cluster did not answer.
     pub(super) fn queue(&self, job: &str) -> Result<Vec<SlurmJob>, Failure> {
-        let said = self.ask(&format!("squeue -h -t all -n sta-{job} -o '%A|%u|%T|%N'"))?;
+        let said = self.ask_patiently(&format!("squeue -h -t all -n sta-{job} -o '%A|%u|%T|%N'"))?;
         Ok(rows(&said))
     }
 
@@ -187,9 +191,21 @@ impl Cluster {
     /// # Errors
     /// The cluster did not answer.
     pub(super) fn accounting(&self, job: &str) -> Result<Vec<SlurmJob>, Failure> {
-        let said = self
-            .ask(&format!("sacct -n -X -P -a -S now-1day --name sta-{job} -o JobID,User,State,NodeList"))?;
+        let said = self.ask_patiently(&format!(
+            "sacct -n -X -P -a -S now-1day --name sta-{job} -o JobID,User,State,NodeList"
+        ))?;
         Ok(rows(&said))
+    }
+
+    /// Has the cluster say something, again for a while when it does not: a controller may be starting anew.
+    fn ask_patiently(&self, line: &str) -> Result<String, Failure> {
+        let begun = Instant::now();
+        loop {
+            match self.ask(line) {
+                Err(_) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(500)),
+                said => return said,
+            }
+        }
     }
 
     /// Has a shell of the cluster's observer say something.
@@ -228,7 +244,7 @@ fn rows(said: &str) -> Vec<SlurmJob> {
 impl SlurmJob {
     /// For people.
     pub(super) fn line(&self, cluster: &Cluster) -> String {
-        format!("Slurm job {} on {} of {}, as {}", self.id, self.nodes, cluster.name, self.account)
+        format!("Slurm job {} on {} of {} as {}", self.id, self.nodes, cluster.name, self.account)
     }
 
     /// For programs.
