@@ -24,7 +24,9 @@ fn the_demo_over_real_clusters_keeps_every_promise() {
         assert_eq!(slurm["version"], cluster.version);
         assert!(cluster.accounts.iter().any(|account| slurm["account"] == *account), "{job}");
         assert_eq!(slurm["state"], "COMPLETED", "{job}");
-        assert_eq!(job["usage"]["sources"]["wall"], "job_stamps", "{job}");
+        // On a busy machine Slurm counts seconds that the job itself has not seen, and then Slurm's count holds.
+        let wall = job["usage"]["sources"]["wall"].as_str();
+        assert!(matches!(wall, Some("job_stamps" | "scheduler")), "{job}");
     }
     assert!(told.err.contains("squeue says RUNNING"), "{}", told.err);
     println!("{}", told.err);

@@ -157,9 +157,22 @@ fn starts(cluster: &Cluster) -> BTreeMap<String, Vec<u64>> {
     starts
 }
 
+/// The same once accounting has heard of all of these jobs, which takes it some time.
+fn starts_of(cluster: &Cluster, jobs: &[&Job]) -> BTreeMap<String, Vec<u64>> {
+    let begun = Instant::now();
+    loop {
+        let starts = starts(cluster);
+        if jobs.iter().all(|job| starts.contains_key(&job.id)) || begun.elapsed() > Duration::from_secs(30) {
+            return starts;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
 /// Each job ran once, by what it wrote and by Slurm's accounting; gives how many local ones of each began during the cut.
 fn everything_ran_once(both: [&Cluster; 2], jobs: &[Job], marks: &[String; 2], cut: Cut) -> [usize; 2] {
-    let starts = both.map(starts);
+    let wanted = [0, 1].map(|at| jobs.iter().filter(|job| job.host == at).collect::<Vec<_>>());
+    let starts = [0, 1].map(|at| starts_of(both[at], &wanted[at]));
     let mut written = 0;
     for path in marks {
         for file in std::fs::read_dir(path).unwrap() {

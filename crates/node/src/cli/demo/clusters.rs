@@ -186,15 +186,22 @@ impl Cluster {
         Ok(rows(&said))
     }
 
-    /// What Slurm's accounting says of a job, once for each time that it was run.
+    /// What Slurm's accounting says of a job that has ended, once for each time that it was run. It hears of an end some time
+    /// after the node, which sees it in the queue.
     ///
     /// # Errors
     /// The cluster did not answer.
     pub(super) fn accounting(&self, job: &str) -> Result<Vec<SlurmJob>, Failure> {
-        let said = self.ask_patiently(&format!(
-            "sacct -n -X -P -a -S now-1day --name sta-{job} -o JobID,User,State,NodeList"
-        ))?;
-        Ok(rows(&said))
+        let line = format!("sacct -n -X -P -a -S now-1day --name sta-{job} -o JobID,User,State,NodeList");
+        let begun = Instant::now();
+        loop {
+            let runs = rows(&self.ask_patiently(&line)?);
+            let under_way = runs.iter().any(|run| ["PENDING", "RUNNING"].contains(&run.state.as_str()));
+            if !(runs.is_empty() || under_way) || begun.elapsed() > PATIENCE {
+                return Ok(runs);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// Has the cluster say something, again for a while when it does not: a controller may be starting anew.
