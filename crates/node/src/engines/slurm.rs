@@ -37,6 +37,7 @@ mod records;
 mod script;
 pub mod settings;
 mod site_commands;
+mod stamps;
 mod submit;
 mod wait;
 mod wipe;
@@ -104,10 +105,16 @@ struct Live {
     rest: Option<TaskSeen>,
     /// The cluster lost it before it began: it is to be handed over again.
     hand_over_again: bool,
+    /// When the queue last said that it runs.
+    seen_running: Option<Timestamp>,
+    /// Slurm's numbers of submissions that it took and could not start.
+    never_started: Vec<u64>,
     /// Since when the queue does not know it.
     unseen_since: Option<Timestamp>,
     /// Its end is being brought home.
     collecting: bool,
+    /// Since when there is an end to bring home.
+    ended_since: Option<Timestamp>,
 }
 
 impl Live {
@@ -127,8 +134,11 @@ impl Live {
             tasks: BTreeMap::new(),
             rest: None,
             hand_over_again: false,
+            seen_running: None,
+            never_started: Vec::new(),
             unseen_since: None,
             collecting: false,
+            ended_since: None,
         }
     }
 
@@ -193,11 +203,11 @@ impl Inner {
 
     fn remember(&self, live: Live) {
         let mut all = lock(&self.live);
-        let before = all.get(&live.run).map(|known| (known.cancel, known.started_at));
         let mut live = live;
-        if let Some((cancel, started_at)) = before {
-            live.cancel |= cancel;
-            live.started_at = live.started_at.or(started_at);
+        if let Some(known) = all.get(&live.run) {
+            live.cancel |= known.cancel;
+            live.started_at = live.started_at.or(known.started_at);
+            live.never_started.clone_from(&known.never_started);
         }
         all.insert(live.run, live);
     }
@@ -240,6 +250,8 @@ impl Inner {
         self.records(Records::cancel, run).await?;
         if let Some(live) = lock(&self.live).get_mut(&run) {
             live.cancel = true;
+            // Whether Slurm has it, and that it never will, is found out without being asked again.
+            live.hand_over_again |= live.slurm_id.is_none();
         }
         self.poller.notify_one();
         Ok(())

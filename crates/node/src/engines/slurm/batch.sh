@@ -10,19 +10,27 @@ full() {
   exit @cannot_write@
 }
 if ! mkdir "$run/once.$index" 2>/dev/null; then
-  [ -d "$run/once.$index" ] && exit 0
-  full
+  [ -d "$run/once.$index" ] || full
+  # Begun before. Where the first one still runs on this machine, this one's end would be taken for its end.
+  read -r _ _ first machine <"$run/began.$index" || exit 0
+  while [ "$machine" = "$(hostname)" ] && kill -0 "$first" 2>/dev/null && [ ! -e "$run/ended.$index" ]; do sleep 1; done
+  exit 0
 fi
 stamp() { printf '%s\n' "$2" >"$run/.$1.$index" && mv "$run/.$1.$index" "$run/$1.$index"; }
-cd "$run/work" && stamp began "$(date +%s%N) $SLURM_JOB_ID $(hostname)" || full
-# Slurm asks every process of the job to end; this one stays to write down how the command did.
-trap : TERM INT HUP USR1 USR2
+cd "$run/work" && stamp began "$(date +%s%N) ${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} $$ $(hostname)" || full
+# Room for what is written at the end, should the job itself fill the disk.
+head -c 16384 /dev/urandom >"$run/.room.$index" && printf '%4096s' '' >"$run/.said.$index" || full
+told=no
+# Slurm tells this shell alone; it passes on what it is told, and stays to write down how the command did.
+for signal in TERM INT HUP USR1 USR2; do
+  trap "told=yes; kill -$signal \"-\$(cat '$run/.pid.$index' 2>/dev/null)\" 2>/dev/null" "$signal"
+done
 exec 3>&2
-setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" @starter@ @command@ </dev/null 2>"$run/.said.$index" &
+setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" @starter@ @command@ </dev/null 2<>"$run/.said.$index" &
 waiter=$!
 exec 3>&-
 (
-  trap - TERM
+  trap - TERM INT HUP USR1 USR2
   sleep @limit@
   echo over >"$run/limit.$index"
   group=$(cat "$run/.pid.$index")
@@ -37,7 +45,7 @@ while :; do
   kill -0 "$waiter" 2>/dev/null || break
 done
 how=code
-if [ -s "$run/.said.$index" ]; then
+if [ -n "$(tr -d ' ' <"$run/.said.$index")" ]; then
   how=signal
   status=$((status & 127))
 elif [ "$status" -gt 128 ] && kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; then
@@ -56,7 +64,8 @@ while IFS=: read -r _ controllers group; do
   esac
   [ -r "$file" ] && peak=$(cat "$file")
 done </proc/self/cgroup
+rm -f "$run/.room.$index"
 times >"$run/.times.$index"
-stamp ended "$(date +%s%N) $how $status $peak $(tail -n 1 "$run/.times.$index")"
+stamp ended "$(date +%s%N) $how $status $peak $told $(tail -n 1 "$run/.times.$index")"
 [ "$how" = signal ] && trap - TERM INT HUP USR1 USR2 && kill "-$status" $$
 exit "$status"

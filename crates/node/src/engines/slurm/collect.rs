@@ -10,15 +10,16 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sta_protocol::federation::UsageSources;
 
 use super::{
     Inner, Live, lock,
-    outcome::{Began, Ended, Known, Measured, Stamps, TaskSeen},
+    outcome::{Known, Measured, TaskSeen},
     queue,
     script::run_directory,
     site_commands::quoted,
+    stamps::{Began, Ended, Stamps},
 };
 use crate::engines::{EngineError, Exit, LogChunk, Observation, Outcome, OutputFile, RunId, Stream, Usage};
 
@@ -30,6 +31,12 @@ const SMALL_BYTES: u64 = 64 << 10;
 const OUTPUT_BYTES_MAX: u64 = 1 << 44;
 /// How long a run whose end could not be brought home is left alone.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long after its return a controller may still end jobs because of what it forgot.
+const AFTERMATH: SignedDuration = SignedDuration::from_secs(60);
+/// How often a run is handed over again that Slurm took and could not start.
+const STARTS_MAX: usize = 3;
+/// How long the outcome of a run waits for the accounting, where only that knows how it ended.
+const ACCOUNTING_WAIT: SignedDuration = SignedDuration::from_secs(15);
 /// The limits that hold at every Slurm site; what else holds is the operator's to say.
 const LIMITS: [&str; 3] = ["own-account", "time-limit", "slurm:memory"];
 
@@ -49,8 +56,13 @@ pub(super) fn start(inner: &Arc<Inner>, ended: Vec<RunId>) {
         for some in runs.chunks(RUNS_MAX) {
             let (inner, account, some) = (Arc::clone(inner), account.clone(), some.to_vec());
             tokio::spawn(async move {
-                let Err(error) = inner.collect(&account, &some).await else { return };
-                tracing::warn!(cluster = inner.settings.cluster, account, error = %error, "ended jobs cannot be collected yet");
+                match inner.collect(&account, &some).await {
+                    Ok(true) => return,
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::warn!(cluster = inner.settings.cluster, account, error = %error, "ended jobs cannot be collected yet");
+                    }
+                }
                 tokio::time::sleep(AGAIN).await;
                 let mut all = lock(&inner.live);
                 for live in &some {
@@ -70,27 +82,42 @@ struct Left {
     stamps: BTreeMap<u32, Stamps>,
     /// Name and length of each stream that is not empty.
     streams: Vec<(String, u64)>,
+    /// When one of them was last written to.
+    written_at: Option<Timestamp>,
     /// Which of the declared outputs are there, by their place.
     outputs: Vec<usize>,
 }
 
 impl Inner {
-    async fn collect(self: &Arc<Self>, account: &str, runs: &[Live]) -> Result<(), EngineError> {
+    /// True when all of them are brought home.
+    async fn collect(self: &Arc<Self>, account: &str, runs: &[Live]) -> Result<bool, EngineError> {
         let mut left = self.look_into(account, runs).await?;
         let accounts = if self.settings.accounting { self.accounts_of(runs).await? } else { BTreeMap::new() };
         self.bring_streams(account, &left).await?;
+        let mut all = true;
         for live in runs {
             let left = left.remove(&live.run).unwrap_or_default();
-            if self.begins_again(live, &left).await? {
+            let wanted = !live.cancel && live.doomed.is_none();
+            if wanted && live.is_lost() && left.stamps.is_empty() {
+                self.begin_again(live).await?;
+                continue;
+            }
+            let Some(measured) = self.measured(live, &left, &accounts)? else {
+                all = false;
+                continue;
+            };
+            let not_started = measured.iter().all(|task| task.may_begin_again);
+            if live.count == 1 && not_started && live.never_started.len() < STARTS_MAX {
+                self.begin_again(live).await?;
                 continue;
             }
             let outputs = self.bring_outputs(account, live, &left).await?;
-            let outcome = self.outcome(live, &left, &accounts, outputs)?;
+            let outcome = together(live, measured, outputs);
             self.records(move |records, run| records.finished(run, &outcome), live.run).await?;
             self.forget(live.run);
             self.moved(live.run);
         }
-        Ok(())
+        Ok(all)
     }
 
     /// One command for all of them: which stamps, streams and outputs there are.
@@ -103,7 +130,7 @@ impl Inner {
                 "if cd {directory} 2>/dev/null; then\n\
                  echo 'run {run}'\n\
                  grep -H '' began.* ended.* limit.* 2>/dev/null | sed 's/^/stamp /'\n\
-                 stat -c 'stream %s %n' out.* err.* 2>/dev/null\n\
+                 stat -c 'stream %s %Y %n' out.* err.* 2>/dev/null\n\
                  work=$(readlink -f work)",
                 run = live.run
             );
@@ -181,30 +208,37 @@ impl Inner {
         Ok(outputs)
     }
 
-    /// A run that the cluster lost before it began is handed over again: its own marker keeps it from beginning twice.
-    async fn begins_again(&self, live: &Live, left: &Left) -> Result<bool, EngineError> {
-        let lost = live.tasks.is_empty() && live.rest.is_none();
-        if !lost || !left.stamps.is_empty() || live.cancel || live.doomed.is_some() {
-            return Ok(false);
-        }
-        tracing::warn!(cluster = self.settings.cluster, run = %live.run, "the cluster lost a job before it began: it is handed over again");
+    /// Hands over once more what the cluster lost, or could not start: the run's own marker keeps it from beginning twice.
+    async fn begin_again(&self, live: &Live) -> Result<(), EngineError> {
+        tracing::warn!(cluster = self.settings.cluster, run = %live.run, "the cluster did not begin a job that it took: it is handed over again");
         self.records(super::records::Records::intend_again, live.run).await?;
+        if let Some(since) = live.unseen_since {
+            // Only a controller that fell loses what it took.
+            self.silent(since).await?;
+        }
         if let Some(live) = lock(&self.live).get_mut(&live.run) {
+            if !live.is_lost() {
+                live.never_started.extend(live.slurm_id);
+            }
             (live.slurm_id, live.collecting, live.unseen_since) = (None, false, None);
-            live.hand_over_again = true;
+            (live.ended_since, live.hand_over_again) = (None, true);
+            live.tasks.clear();
         }
         self.poller.notify_one();
-        Ok(true)
+        Ok(())
     }
 
-    fn outcome(
+    /// How each task ended; none while accounting is to say so and may still do it.
+    fn measured(
         &self,
         live: &Live,
         left: &Left,
         accounts: &BTreeMap<(u64, u32), queue::Account>,
-        outputs: Vec<OutputFile>,
-    ) -> Result<Outcome, EngineError> {
+    ) -> Result<Option<Vec<Measured>>, EngineError> {
         let now = Timestamp::now();
+        let since = lock(&self.live).get_mut(&live.run).map(|live| *live.ended_since.get_or_insert(now));
+        let may_wait = self.settings.accounting
+            && since.is_some_and(|since| now.duration_since(since) < ACCOUNTING_WAIT);
         let none = Stamps::default();
         let mut measured = Vec::new();
         for index in 0..live.count {
@@ -215,27 +249,29 @@ impl Inner {
             let account = accounts.get(&key).filter(|account| account.name == live.name());
             // An account that is not closed yet has no figures.
             let closed = account.filter(|account| account.ended_at.is_some());
+            let is_closed = closed.is_some_and(|account| account.is_closed);
             let seen = match (seen, closed) {
                 (Some(seen), Some(account)) => Some(seen.with(account)),
                 (None, Some(account)) => Some(TaskSeen::accounted(account)),
                 (seen, None) => seen,
             };
-            let began_at = stamps.began.map(|began| began.at);
-            let silent = match began_at {
-                Some(at) => lock(&self.records).was_silent(at, now)?,
-                None => false,
-            };
+            let since = stamps.began.map_or(live.submitted_at - AFTERMATH, |began| began.at);
+            let silent = lock(&self.records).was_silent(since, now)?;
             let known = Known {
                 seen: seen.as_ref(),
                 stamps,
                 cancel: live.cancel,
                 doomed: live.doomed.as_deref(),
                 silent,
+                alive_at: live.seen_running.max(left.written_at),
                 now,
             };
+            if may_wait && !is_closed && known.needs_accounting() {
+                return Ok(None);
+            }
             measured.push(known.measure(index));
         }
-        Ok(together(live, measured, outputs))
+        Ok(Some(measured))
     }
 
     /// A piece of a stream: from the spool once the run is over, from the cluster while it runs.
@@ -329,8 +365,13 @@ fn read_left(text: &str) -> BTreeMap<RunId, Left> {
                 "ended" => stamps.ended = Ended::read(text),
                 _limit => stamps.limit_reached = true,
             }
-        } else if let Some((bytes, name)) = line.strip_prefix("stream ").and_then(|rest| rest.split_once(' '))
-        {
+        } else if let Some(rest) = line.strip_prefix("stream ") {
+            let mut fields = rest.splitn(3, ' ');
+            let (Some(bytes), Some(at), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+                continue;
+            };
+            let at = at.parse().ok().and_then(|at| Timestamp::from_second(at).ok());
+            left.written_at = left.written_at.max(at);
             left.streams.push((name.to_owned(), bytes.parse().unwrap_or(0)));
         } else if let Some(place) = line.strip_prefix("output ").and_then(|place| place.parse().ok()) {
             left.outputs.push(place);

@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 
 use super::{
     Inner, lock,
+    queue::{self, Refused},
     script::{self, Submission},
-    site_commands::Said,
+    site_commands::{Said, words_of},
 };
 use crate::engines::{EngineError, RunId};
 
@@ -62,8 +63,12 @@ fn answer_all(together: Vec<Waiting>, said: Result<Said, EngineError>) {
         Err(_) => HashMap::new(),
     };
     let otherwise = match said {
-        Ok(said) if said.err.is_empty() => "the answer is not whole".to_owned(),
-        Ok(said) => said.err,
+        Ok(said) if said.code == Some(0) => "the answer is not whole".to_owned(),
+        // What stopped the whole command is no word of Slurm about any one run.
+        Ok(said) => match queue::refused(&said.err) {
+            Refused::NotNow(reason) => reason,
+            Refused::Never(_) | Refused::Unknown(_) => words_of(&said),
+        },
         Err(EngineError::Site { said, .. }) => said,
         Err(error) => error.to_string(),
     };

@@ -7,11 +7,13 @@ use sta_protocol::federation::{UsageSource, UsageSources};
 use super::{
     queue::{Account, End, QueueRow},
     script::CANNOT_WRITE,
+    stamps::{How, Stamps},
 };
 use crate::engines::{Exit, TaskEnd};
 
-/// By how much Slurm's account of a task's time may exceed the job's own: Slurm counts whole seconds and its own work.
-const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+/// By how much Slurm's account of a task's time may exceed the job's own: Slurm counts whole seconds, and its own work at begin and
+/// end, which takes seconds where a prologue looks at the node or the node is busy.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(10);
 /// What the site's fault is called when a job's directory could not be written.
 const FULL: &str = "the job's directory at the site could not be written: the disk or the quota of its account is full, or the directory is gone";
 
@@ -23,6 +25,8 @@ pub(super) struct TaskSeen {
     nodes: String,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
+    /// When its last process was gone, where accounting knows: Slurm counts up to when the end was decided.
+    gone_at: Option<Timestamp>,
     /// Code and signal, where accounting gave them.
     exit: Option<(i32, i32)>,
     cpu_ms: Option<u64>,
@@ -37,6 +41,7 @@ impl TaskSeen {
             nodes: row.nodes.clone(),
             started_at: row.started_at,
             ended_at: row.ended_at,
+            gone_at: None,
             exit: None,
             cpu_ms: None,
             memory_bytes: None,
@@ -54,6 +59,7 @@ impl TaskSeen {
             nodes: String::new(),
             started_at: account.started_at,
             ended_at: account.ended_at,
+            gone_at: None,
             exit: None,
             cpu_ms: None,
             memory_bytes: None,
@@ -63,6 +69,7 @@ impl TaskSeen {
 
     /// The same with what accounting adds.
     pub(super) fn with(mut self, account: &Account) -> Self {
+        self.gone_at = account.gone_at;
         self.exit = Some(account.exit);
         self.cpu_ms = Some(account.cpu_ms);
         self.memory_bytes = account.memory_bytes;
@@ -72,76 +79,6 @@ impl TaskSeen {
     fn wall(&self) -> Option<SignedDuration> {
         Some(self.ended_at?.duration_since(self.started_at?))
     }
-}
-
-/// What the job's own script wrote of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Stamps {
-    pub(super) began: Option<Began>,
-    pub(super) limit_reached: bool,
-    pub(super) ended: Option<Ended>,
-}
-
-/// `began.N`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Began {
-    pub(super) at: Timestamp,
-    /// Which of several submissions of the run it was.
-    pub(super) slurm_id: u64,
-}
-
-/// `ended.N`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ended {
-    at: Timestamp,
-    how: How,
-    memory_peak_bytes: u64,
-    cpu_ms: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
-    Code(i32),
-    Signal(i32),
-    Unknown,
-}
-
-impl Began {
-    /// Nanoseconds since 1970, Slurm's number, the machine.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        Some(Self { at: nanoseconds(words.next()?)?, slurm_id: words.next()?.parse().ok()? })
-    }
-}
-
-impl Ended {
-    /// Nanoseconds since 1970, `code`, `signal` or `unknown`, the status, the peak of memory, user and system time of the command.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let at = nanoseconds(words.next()?)?;
-        let (how, status) = (words.next()?, words.next()?.parse().ok()?);
-        let how = match how {
-            "code" => How::Code(status),
-            "signal" => How::Signal(status),
-            "unknown" => How::Unknown,
-            _other => return None,
-        };
-        let memory_peak_bytes = words.next()?.parse().ok()?;
-        let cpu_ms = words.filter_map(shell_time_ms).sum();
-        Some(Self { at, how, memory_peak_bytes, cpu_ms })
-    }
-}
-
-fn nanoseconds(text: &str) -> Option<Timestamp> {
-    Timestamp::from_nanosecond(text.parse().ok()?).ok()
-}
-
-/// `1m2.340s`, as the shell's `times` writes it.
-fn shell_time_ms(text: &str) -> Option<u64> {
-    let (minutes, seconds) = text.strip_suffix('s')?.split_once('m')?;
-    let (whole, part) = seconds.split_once('.').unwrap_or((seconds, "0"));
-    let thousandths: u64 = format!("{part:0<3}").get(..3)?.parse().ok()?;
-    Some(minutes.parse::<u64>().ok()? * 60_000 + whole.parse::<u64>().ok()? * 1_000 + thousandths)
 }
 
 /// What is known of a task when it is over.
@@ -155,6 +92,8 @@ pub(super) struct Known<'a> {
     pub(super) doomed: Option<&'a str>,
     /// The controller was silent at some time while the task ran.
     pub(super) silent: bool,
+    /// The last sign that its command lived, where nothing says when it ended.
+    pub(super) alive_at: Option<Timestamp>,
     pub(super) now: Timestamp,
 }
 
@@ -165,6 +104,8 @@ pub(super) struct Measured {
     pub(super) cpu_ms: u64,
     pub(super) memory_peak_bytes: u64,
     pub(super) sources: UsageSources,
+    /// Slurm could not start it, and nothing is known that would keep it from starting.
+    pub(super) may_begin_again: bool,
 }
 
 impl Known<'_> {
@@ -186,6 +127,7 @@ impl Known<'_> {
             end: TaskEnd { index, exit: self.exit(), started_at, ended_at, wall_ms },
             cpu_ms: cpu.or(ended.map(|ended| ended.cpu_ms)).unwrap_or(0),
             memory_peak_bytes: memory.or(peak).unwrap_or(0),
+            may_begin_again: self.may_begin_again(),
             sources: if ran {
                 UsageSources {
                     wall,
@@ -213,10 +155,13 @@ impl Known<'_> {
             (Some(times), Some(_)) if self.silent || !claimed_less(times) => {
                 (times.0, times.1.max(times.0), UsageSource::JobStamps)
             }
-            (_, Some((start, end))) if began.is_some() => (start, end.max(start), UsageSource::Scheduler),
+            (_, Some((start, end))) if began.is_some() => {
+                let gone = self.seen.and_then(|seen| seen.gone_at).map_or(end, |gone| gone.max(end));
+                (start, gone.max(start), UsageSource::Scheduler)
+            }
             (None, None) if began.is_some() => {
                 let start = began.unwrap_or(self.now);
-                (start, self.now.max(start), UsageSource::Scheduler)
+                (start, self.alive_at.map_or(start, |at| at.max(start)), UsageSource::Scheduler)
             }
             (_, counted) => {
                 let at = counted.map_or(self.now, |(_, end)| end);
@@ -225,12 +170,39 @@ impl Known<'_> {
         }
     }
 
+    /// Whether Slurm could not even start its script, so that nothing of it ran and nothing says that it could not.
+    fn may_begin_again(&self) -> bool {
+        let full = matches!(self.never_began(), Exit::SiteFault(text) if text == FULL);
+        // After a crash of its controller Slurm cancels jobs that it gave the number of one that it forgot.
+        let failed = |end: &End| match end {
+            End::Failed | End::NodeFailed | End::Preempted => true,
+            End::Cancelled => self.silent,
+            _ => false,
+        };
+        self.seen.is_some_and(|seen| failed(&seen.end))
+            && self.stamps.began.is_none()
+            && !full
+            && !self.cancel
+            && self.doomed.is_none()
+    }
+
+    /// Whether only accounting, which comes later than the queue, can say how it ended or how long it took.
+    pub(super) fn needs_accounting(&self) -> bool {
+        let failed = self.seen.is_some_and(|seen| matches!(seen.end, End::Failed | End::Completed));
+        self.stamps.ended.is_none() && (self.stamps.began.is_some() || failed)
+    }
+
     fn exit(&self) -> Exit {
         if let Some(reason) = self.doomed {
             return Exit::SiteFault(reason.to_owned());
         }
         let began = self.stamps.began.is_some();
         let ended = self.stamps.ended.map(|ended| ended.how);
+        let by_itself = self
+            .stamps
+            .ended
+            .filter(|ended| !ended.told && !ended.how.is_killed())
+            .and_then(|ended| ended.how.exit());
         if self.stamps.limit_reached && began {
             return Exit::TimeLimit;
         }
@@ -239,21 +211,34 @@ impl Known<'_> {
             None => return self.lost(ended),
         };
         match end {
+            // What befell its allocation after its own end does not change that.
+            End::NodeFailed | End::Preempted | End::Cancelled | End::TimeLimit | End::Other(_)
+                if by_itself.is_some() =>
+            {
+                by_itself.unwrap_or(Exit::Code(0))
+            }
             End::OutOfMemory if ended != Some(How::Code(0)) => Exit::MemoryLimit,
             End::TimeLimit => Exit::TimeLimit,
             End::Cancelled if self.cancel => Exit::Cancelled,
+            End::NodeFailed if !began => {
+                Exit::SiteFault(format!("the site's node {} failed before the job began", self.nodes()))
+            }
             End::NodeFailed => {
                 Exit::SiteFault(format!("the site's node {} failed while the job ran", self.nodes()))
             }
             End::Preempted => {
                 Exit::SiteFault("the site took the job's place for one of higher priority".to_owned())
             }
+            End::Cancelled if self.silent => self.without_end_stamp(),
             End::Cancelled => Exit::SiteFault("the site cancelled the job".to_owned()),
             End::Other(word) => Exit::SiteFault(format!("the site ended the job: {word}{}", self.reason())),
             End::Completed | End::Failed | End::OutOfMemory => match ended {
+                Some(how) if self.cancel && how.is_killed() => Exit::Cancelled,
                 Some(How::Code(code)) => Exit::Code(code),
                 Some(How::Signal(signal)) => Exit::Signal(signal),
                 Some(How::Unknown) | None if self.cancel => Exit::Cancelled,
+                // The script itself ends with 0 only when the command did.
+                None if began && *end == End::Completed && !self.silent => Exit::Code(0),
                 Some(How::Unknown) | None if began => self.without_end_stamp(),
                 Some(How::Unknown) | None => self.never_began(),
             },
@@ -263,6 +248,7 @@ impl Known<'_> {
     /// Slurm itself does not know the run any more.
     fn lost(&self, ended: Option<How>) -> Exit {
         match ended {
+            Some(how) if self.cancel && how.is_killed() => Exit::Cancelled,
             Some(How::Code(code)) => Exit::Code(code),
             Some(How::Signal(signal)) => Exit::Signal(signal),
             Some(How::Unknown) | None if self.cancel => Exit::Cancelled,
@@ -311,7 +297,10 @@ impl Known<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::stamps::{Began, Ended},
+        *,
+    };
 
     fn seen(end: End, seconds: i64) -> TaskSeen {
         let started_at = Timestamp::from_second(1_000).unwrap();
@@ -321,6 +310,7 @@ mod tests {
             nodes: "jl2".to_owned(),
             started_at: Some(started_at),
             ended_at: Some(started_at + SignedDuration::from_secs(seconds)),
+            gone_at: None,
             exit: None,
             cpu_ms: None,
             memory_bytes: None,
@@ -331,13 +321,13 @@ mod tests {
         Stamps {
             began: Began::read("1000250000000 7 jl2"),
             limit_reached: false,
-            ended: Ended::read(&format!("{}250000000 {how} 4096 0m1.500s 0m0.250s", 1_000 + seconds)),
+            ended: Ended::read(&format!("{}250000000 {how} 4096 no 0m1.500s 0m0.250s", 1_000 + seconds)),
         }
     }
 
     fn known<'a>(seen: Option<&'a TaskSeen>, stamps: &'a Stamps) -> Known<'a> {
         let now = Timestamp::from_second(2_000).unwrap();
-        Known { seen, stamps, cancel: false, doomed: None, silent: false, now }
+        Known { seen, stamps, cancel: false, doomed: None, silent: false, alive_at: None, now }
     }
 
     #[test]
@@ -401,6 +391,27 @@ mod tests {
         let mut unwritable = seen(End::Failed, 0);
         unwritable.exit = Some((0, 53));
         assert_eq!(known(Some(&unwritable), &none).measure(0).end.exit, fault(FULL));
+    }
+
+    #[test]
+    fn what_a_job_did_by_itself_stays_whatever_befell_its_node_later() {
+        let (stamped, lost) = (stamps(10, "code 3"), seen(End::NodeFailed, 10));
+        assert_eq!(known(Some(&lost), &stamped).measure(0).end.exit, Exit::Code(3));
+        let told = Ended { told: true, ..stamped.ended.unwrap() };
+        let told = Stamps { ended: Some(told), ..stamped };
+        let fault = Exit::SiteFault("the site's node jl2 failed while the job ran".to_owned());
+        assert_eq!(known(Some(&lost), &told).measure(0).end.exit, fault);
+    }
+
+    #[test]
+    fn only_what_never_began_and_was_not_ended_on_purpose_may_begin_again() {
+        let (none, begun) = (Stamps::default(), Stamps { ended: None, ..stamps(10, "code 0") });
+        let may = |end: End, stamps: &Stamps, silent: bool| {
+            Known { silent, ..known(Some(&seen(end, 0)), stamps) }.measure(0).may_begin_again
+        };
+        assert!(may(End::Failed, &none, false) && may(End::NodeFailed, &none, false));
+        assert!(may(End::Cancelled, &none, true) && !may(End::Cancelled, &none, false));
+        assert!(!may(End::Failed, &begun, true) && !may(End::Completed, &none, true));
     }
 
     #[test]

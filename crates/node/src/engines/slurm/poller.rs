@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Inner, Live, collect, lock,
     outcome::TaskSeen,
-    queue::{self, QueueRow, State, Tasks},
+    queue::{self, End, QueueRow, State, Tasks},
     script::COMMENT,
 };
 use crate::engines::{EngineError, RunId};
@@ -27,11 +27,11 @@ const TICK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_m
 const LIVELY: SignedDuration = SignedDuration::from_secs(5);
 /// A look takes at most this part of the time.
 const REST_FACTOR: u32 = 10;
-/// How long the queue may know nothing of a run before it counts as lost by the cluster.
-const LOST_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// How long a run that is to be handed over again is left to whoever else may do it, and how many at once.
 const HAND_OVER_AFTER: SignedDuration = SignedDuration::from_secs(5);
 const HAND_OVER_MAX: usize = 8;
+/// From when on an answer of the controller counts as late.
+const SLOW: SignedDuration = SignedDuration::from_secs(2);
 /// How often the cluster is asked again to end a run.
 const CANCEL_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// How many numbers one `sacct` or `scancel` is given.
@@ -122,6 +122,10 @@ impl Inner {
                 return Err(error);
             }
         };
+        if Timestamp::now().duration_since(asked_at) > SLOW {
+            // Slurm's programs ask again for some seconds: it was away for a moment.
+            self.silent(asked_at).await?;
+        }
         let mut rows: BTreeMap<RunId, Vec<QueueRow>> = BTreeMap::new();
         for row in queue::squeue(&said.text()) {
             if let Some(run) = row.comment.strip_prefix(COMMENT).and_then(|run| run.parse().ok()) {
@@ -130,8 +134,11 @@ impl Inner {
         }
         let (mut ended, mut unseen, mut lively) = (Vec::new(), Vec::new(), false);
         for live in runs {
-            let seen = rows.get(&live.run).map(Vec::as_slice).unwrap_or_default();
-            match self.merge(live.run, seen, asked_at).await? {
+            let mut seen = rows.remove(&live.run).unwrap_or_default();
+            // What Slurm could not start has been handed over again since.
+            seen.retain(|row| !live.never_started.contains(&row.slurm_id));
+            self.end_superfluous(live, &seen).await;
+            match self.merge(live.run, &seen, asked_at).await? {
                 Standing::Ended => ended.push(live.run),
                 Standing::Unseen => unseen.push(live.clone()),
                 Standing::Lively => lively = true,
@@ -142,6 +149,24 @@ impl Inner {
         lively |= !ended.is_empty() || !unseen.is_empty();
         collect::start(self, ended);
         Ok(lively)
+    }
+
+    /// Ends what still waits of a run that Slurm has twice, once the other one has begun: its outcome is not to wait for it.
+    async fn end_superfluous(&self, live: &Live, rows: &[QueueRow]) {
+        let has_begun = |state: &State| {
+            matches!(state, State::Running | State::Completing | State::Ended(End::Completed))
+        };
+        let Some(begun) = rows.iter().find(|row| has_begun(&row.state)).map(|row| row.slurm_id) else {
+            return;
+        };
+        let others = rows.iter().filter(|row| row.slurm_id != begun && row.state == State::Pending);
+        for id in others.map(|row| row.slurm_id).collect::<BTreeSet<_>>() {
+            let script = format!("scancel {id}\n");
+            let ended = self.commands.answer(&live.account, "end a second submission", &script);
+            if let Err(error) = ended.await {
+                tracing::warn!(cluster = self.settings.cluster, run = %live.run, error = %error, "a second submission waits");
+            }
+        }
     }
 
     /// Takes what the queue says of a run into its state.
@@ -159,6 +184,9 @@ impl Inner {
             return Ok(Standing::Unseen);
         }
         live.unseen_since = None;
+        if rows.iter().any(|row| row.state == State::Running) {
+            live.seen_running = Some(now);
+        }
         live.started_at = live.started_at.or(began);
         live.take_in(rows);
         if (known.started_at, &known.reason) != (live.started_at, &live.reason) {
@@ -170,6 +198,7 @@ impl Inner {
     /// Runs that the queue does not know: what accounting says of them, and what is done when nobody knows them.
     async fn ask_accounting(&self, unseen: &[Live]) -> Result<Vec<RunId>, EngineError> {
         let mut ended = Vec::new();
+        let lost_after = SignedDuration::from_secs(self.settings.lost_after_s.into());
         for some in unseen.chunks(ASK_MAX) {
             let known =
                 if self.settings.accounting { self.accounts_of(some).await? } else { BTreeMap::new() };
@@ -187,7 +216,7 @@ impl Inner {
                     ended.push(live.run);
                 } else if live
                     .unseen_since
-                    .is_some_and(|since| Timestamp::now().duration_since(since) > LOST_AFTER)
+                    .is_some_and(|since| Timestamp::now().duration_since(since) > lost_after)
                 {
                     // Slurm has lost it. Whether it began, and how it ended, only its own directory can say.
                     ended.push(live.run);
@@ -276,7 +305,7 @@ impl Inner {
     }
 
     /// The controller does not answer: what was measured from outside in this time is not to be trusted.
-    async fn silent(&self, since: Timestamp) -> Result<(), EngineError> {
+    pub(super) async fn silent(&self, since: Timestamp) -> Result<(), EngineError> {
         let Some(any) = lock(&self.live).keys().next().copied() else { return Ok(()) };
         self.records(move |records, _| records.outage(since, Timestamp::now()), any).await
     }
@@ -317,6 +346,11 @@ enum Standing {
 }
 
 impl Live {
+    /// Whether neither queue nor accounting knew of an end.
+    pub(super) fn is_lost(&self) -> bool {
+        self.tasks.is_empty() && self.rest.is_none()
+    }
+
     /// Its name at the site.
     pub(super) fn name(&self) -> String {
         format!("sta-{}", self.run)
@@ -341,6 +375,11 @@ impl Live {
         self.reason = waiting.and_then(|row| queue::waits_for(&row.reason));
         if self.doomed.is_none() {
             self.doomed = waiting.and_then(|row| queue::never_runs(&row.reason));
+        }
+        // It would begin a second time; a controller that forgot in a crash that it runs gives another reason to wait.
+        let again = waiting.is_some_and(|row| row.reason == "BeginTime") && self.started_at.is_some();
+        if self.doomed.is_none() && self.count == 1 && again {
+            self.doomed = Some("the site put the job back into its queue while it ran".to_owned());
         }
     }
 

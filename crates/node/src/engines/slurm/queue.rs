@@ -121,7 +121,12 @@ pub(super) struct Account {
     /// Code and signal.
     pub(super) exit: (i32, i32),
     pub(super) started_at: Option<Timestamp>,
+    /// When its end was decided.
     pub(super) ended_at: Option<Timestamp>,
+    /// When the last of its steps was gone, which may be later.
+    pub(super) gone_at: Option<Timestamp>,
+    /// Whether nothing of it is still to be written.
+    pub(super) is_closed: bool,
     /// The sum over its steps, in milliseconds.
     pub(super) cpu_ms: u64,
     /// The highest of its steps, in bytes; none when no step was measured.
@@ -144,12 +149,16 @@ pub(super) fn sacct(text: &str) -> BTreeMap<(u64, u32), Account> {
                 exit: exit_of(exit),
                 started_at: seconds(start),
                 ended_at: seconds(end),
+                gone_at: None,
+                is_closed: seconds(end).is_some(),
                 cpu_ms: cpu_ms(cpu).unwrap_or(0),
                 memory_bytes: None,
                 name: (*name).to_owned(),
             };
             accounts.insert(key, account);
         } else if let Some(account) = accounts.get_mut(&key) {
+            account.is_closed &= seconds(end).is_some();
+            account.gone_at = account.gone_at.max(seconds(end));
             // The row of the job itself has no memory; each of its steps has.
             account.memory_bytes = account.memory_bytes.max(bytes(memory));
         }
@@ -203,7 +212,8 @@ fn bytes(text: &str) -> Option<u64> {
 
 /// Why a job waits, in a sentence; none where it is only its turn.
 pub(super) fn waits_for(reason: &str) -> Option<String> {
-    let text = match reason {
+    // What follows a comma names nodes.
+    let text = match reason.split(',').next().unwrap_or_default() {
         "None" | "Priority" | "Resources" | "BeginTime" | "" => return None,
         "JobHeldAdmin" => "the site's operator holds the job".to_owned(),
         "JobHeldUser" => "the job is held under its own account at the site".to_owned(),
@@ -230,9 +240,19 @@ pub(super) fn never_runs(reason: &str) -> Option<String> {
         "InvalidQOS" => "its quality of service at the site is not valid any more",
         "AccountNotAllowed" | "QOSNotAllowed" => "its account may not use the site's partition",
         "DependencyNeverSatisfied" => "a job that it depends on at the site failed",
+        limit if is_of_one_job(limit) => ONE_JOB,
         _it_may_run => return None,
     };
     Some(format!("the site will never start the job: {text} ({reason})"))
+}
+
+/// What it means when a job is over a limit that holds for each job.
+const ONE_JOB: &str = "it is larger or longer than a limit of the account at the site allows one job";
+
+/// Whether a limit of an account or a quality of service is on the size or time of each single job, which no waiting mends.
+fn is_of_one_job(limit: &str) -> bool {
+    let of_account = limit.starts_with("QOS") || limit.starts_with("Assoc");
+    of_account && ["PerJob", "PerNode", "NotSatisfied"].iter().any(|word| limit.contains(word))
 }
 
 /// What `sbatch` said when it took no job.
@@ -264,6 +284,9 @@ pub(super) fn refused(said: &str) -> Refused {
     let text = lines.join("; ");
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     // The first limit is named in a line of its own.
+    if lines.first().is_some_and(|limit| is_of_one_job(limit)) {
+        return Refused::Never(format!("{ONE_JOB} ({text})"));
+    }
     if has(&[
         "Job violates accounting/QOS policy",
         "AssocMaxSubmit",

@@ -46,6 +46,9 @@ pub struct SlurmSettings {
     /// Seconds after which a command of the site counts as lost.
     #[serde(default = "command_s")]
     pub command_s: u32,
+    /// Seconds for which the queue and the accounting may know nothing of a job before it counts as lost by the cluster.
+    #[serde(default = "lost_after_s")]
+    pub lost_after_s: u32,
     /// Seconds between asking a task to end at its time limit (SIGTERM) and killing it.
     #[serde(default = "grace_s")]
     pub grace_s: u32,
@@ -130,6 +133,9 @@ fn poll_s() -> u32 {
 fn command_s() -> u32 {
     30
 }
+fn lost_after_s() -> u32 {
+    60
+}
 fn grace_s() -> u32 {
     10
 }
@@ -211,6 +217,7 @@ impl SlurmSettings {
         let limits = [
             ("poll_s", u64::from(self.poll_s), 1, 600),
             ("command_s", u64::from(self.command_s), 1, 600),
+            ("lost_after_s", u64::from(self.lost_after_s), 1, 86_400),
             ("grace_s", u64::from(self.grace_s), 0, 3600),
             ("commands_max", self.commands_max as u64, 1, 64),
             ("log_bytes_max", self.log_bytes_max, 1 << 10, 1 << 32),

@@ -87,7 +87,7 @@ impl SiteCommands {
             let write = async {
                 if let Some(mut stdin) = stdin {
                     // A script that ends before it has read all of itself says why in its status.
-                    let _ = stdin.write_all(script.as_bytes()).await;
+                    let _ = stdin.write_all(whole(script).as_bytes()).await;
                 }
             };
             let read_out = async {
@@ -175,7 +175,7 @@ impl SiteCommands {
         let _place = self.places.acquire().await.map_err(|_| closed(DOING))?;
         let mut child = self.start(account, DOING, &["sh".to_owned(), "-s".to_owned()])?;
         if let Some(mut stdin) = child.stdin.take() {
-            self.in_time(DOING, stdin.write_all(script.as_bytes())).await?;
+            self.in_time(DOING, stdin.write_all(whole(script).as_bytes())).await?;
         }
         let here = |source| EngineError::Io { doing: "write", path: to.to_owned(), source };
         let mut file = tokio::fs::File::create(to).await.map_err(here)?;
@@ -286,8 +286,19 @@ impl SiteCommands {
     }
 }
 
-/// What a command said, as an error; the last lines, which tell most.
+/// A script that runs whole or not at all: a shell that is cut off from us midway finds its brace open, and runs no part of
+/// it, such as a removal whose path ends too early. It also keeps the programs in it from reading the rest of the script.
+fn whole(script: &str) -> String {
+    format!("{{\n{script}\n}}\n")
+}
+
+/// What a command said, as an error.
 pub(super) fn failed(doing: &'static str, said: &Said) -> EngineError {
+    EngineError::Site { doing, said: words_of(said) }
+}
+
+/// The last lines of what a command said, which tell most, and how it ended.
+pub(super) fn words_of(said: &Said) -> String {
     let code = said.code.map_or_else(|| "a signal".to_owned(), |code| format!("code {code}"));
     let lines: Vec<&str> = said.err.lines().rev().take(4).collect();
     let text = if lines.is_empty() {
@@ -295,7 +306,7 @@ pub(super) fn failed(doing: &'static str, said: &Said) -> EngineError {
     } else {
         lines.into_iter().rev().collect::<Vec<_>>().join("; ")
     };
-    EngineError::Site { doing, said: format!("{text} (it ended with {code})") }
+    format!("{text} (it ended with {code})")
 }
 
 fn closed(doing: &'static str) -> EngineError {

@@ -7,7 +7,7 @@ use std::{fs::File, os::unix::fs::OpenOptionsExt};
 use jiff::Timestamp;
 
 use super::{
-    Inner, Live,
+    Inner, Live, lock,
     queue::{self, End, Refused, State},
     records::{Phase, RunRecord, SiteAccount},
     script::{COMMENT, Submission},
@@ -145,7 +145,11 @@ impl Inner {
             row.comment == comment
                 && !(row.state == State::Ended(End::Failed) && row.reason == "BadConstraints")
         };
-        let found = queue::squeue(&said.text()).into_iter().find(is_job).map(|row| row.slurm_id);
+        // Nor was one of which is known that Slurm could not start it.
+        let failed: Vec<u64> =
+            lock(&self.live).get(&run).map(|live| live.never_started.clone()).unwrap_or_default();
+        let rows = queue::squeue(&said.text()).into_iter().filter(|row| !failed.contains(&row.slurm_id));
+        let found = rows.filter(is_job).map(|row| row.slurm_id).next();
         if found.is_some() || !self.settings.accounting {
             return Ok(found);
         }
@@ -154,11 +158,18 @@ impl Inner {
             queue::SACCT_FORMAT
         );
         let said = self.commands.answer(&self.settings.observer, DOING, &script).await?;
-        let ran = |account: &queue::Account| {
+        // What waits or runs, the queue knows; accounting goes on to say so of jobs that a crash of the controller has lost.
+        let ran = |id: u64, account: &queue::Account| {
             account.name == format!("sta-{run}")
+                && matches!(account.state, State::Ended(_))
                 && !(account.state == State::Ended(End::Failed) && account.started_at.is_none())
+                && !failed.contains(&id)
         };
-        Ok(queue::sacct(&said.text()).into_iter().find(|(_, account)| ran(account)).map(|((id, _), _)| id))
+        let accounts = queue::sacct(&said.text()).into_iter();
+        Ok(accounts
+            .map(|((id, _), account)| (id, account))
+            .find(|(id, account)| ran(*id, account))
+            .map(|(id, _)| id))
     }
 
     async fn hand_over(
