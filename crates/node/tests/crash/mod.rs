@@ -17,6 +17,7 @@ use std::{
     time::Instant,
 };
 
+mod cluster;
 mod pair;
 mod promises;
 mod staging;

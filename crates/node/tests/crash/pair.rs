@@ -14,9 +14,12 @@ use std::{
 use nix::sys::signal::Signal;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
-use sta_node::cli::{
-    client::Client,
-    profile::{Profile, operator},
+use sta_node::{
+    cli::{
+        client::Client,
+        profile::{Profile, operator},
+    },
+    engines::slurm::settings::SlurmSettings,
 };
 use tempfile::TempDir;
 
@@ -91,6 +94,16 @@ impl Pair {
     /// Leaves the files for somebody to look at.
     pub(super) fn keep(self) {
         let _kept = self.directory.keep();
+    }
+
+    /// Gives the one site of `ca` to a cluster, as its operator would write it.
+    pub(super) fn drive_by_slurm(&self, settings: &SlurmSettings) {
+        let path = self.directory.path().join("founded/ca/sta.toml");
+        let mut config: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        let site = config["sites"][0].as_table_mut().unwrap();
+        site.insert("engine".to_owned(), "slurm".into());
+        site.insert("slurm".to_owned(), toml::Value::try_from(settings).unwrap());
+        std::fs::write(&path, config.to_string()).unwrap();
     }
 
     /// Both members as they were founded, running, with the deaths that await each.
@@ -225,9 +238,15 @@ impl Nodes {
 
     /// Kills a node from outside and starts it again, to live.
     pub(super) fn restart(&mut self, member: &str) {
+        self.restart_after(member, || {});
+    }
+
+    /// The same with a look at what the dead one left.
+    pub(super) fn restart_after(&mut self, member: &str, look: impl FnOnce()) {
         let at = MEMBERS.iter().position(|known| *known == member).unwrap();
         self.kill(at);
         self.to_come[at].clear();
+        look();
         self.spawn(at);
     }
 

@@ -198,7 +198,11 @@ impl Job {
 }
 
 /// Whether the node did what it was asked. Nothing but a death keeps it from answering.
-async fn answered(client: &sta_node::cli::client::Client, path: &str, document: Option<&Value>) -> bool {
+pub(super) async fn answered(
+    client: &sta_node::cli::client::Client,
+    path: &str,
+    document: Option<&Value>,
+) -> bool {
     match client.ask(Method::POST, path, document).await {
         Ok(_) => true,
         Err(failure) if failure.exit == Exit::Unreachable => false,

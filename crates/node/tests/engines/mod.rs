@@ -20,7 +20,8 @@ mod border;
 mod conformance;
 mod local;
 mod local_crashes;
-mod slurm;
+pub(crate) mod slurm;
+mod slurm_faults;
 
 /// How long anything in the suite may take; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -13,22 +13,26 @@ use super::Site;
 use crate::harness::clusters::{Cluster, clusters};
 
 /// A cluster under test, with an engine's directory of its own.
-pub(super) struct SlurmSite {
-    cluster: Cluster,
+pub(crate) struct SlurmSite {
+    pub(crate) cluster: Cluster,
     root: tempfile::TempDir,
 }
 
 impl SlurmSite {
     /// Over the cluster whose version begins so; none, and a line, where no clusters are up.
-    pub(super) fn of(version: &str) -> Option<Self> {
+    pub(crate) fn of(version: &str) -> Option<Self> {
         let cluster = clusters()?.into_iter().find(|cluster| cluster.version.starts_with(version));
         if cluster.is_none() {
             println!("left out: no cluster with Slurm {version} is up");
         }
-        Some(Self { cluster: cluster?, root: tempfile::tempdir().unwrap() })
+        Some(Self::over(cluster?))
     }
 
-    pub(super) fn settings(&self) -> SlurmSettings {
+    pub(super) fn over(cluster: Cluster) -> Self {
+        Self { cluster, root: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn settings(&self) -> SlurmSettings {
         let cluster = &self.cluster;
         let account = |researcher: &str, account: &str| json!({"member": "ca", "researcher": researcher, "account": account, "slurm_account": cluster.slurm_account});
         let settings = json!({
@@ -61,7 +65,7 @@ impl SlurmSite {
         }
     }
 
-    fn root(&self) -> PathBuf {
+    pub(super) fn root(&self) -> PathBuf {
         self.root.path().join("engine")
     }
 }

@@ -2,7 +2,6 @@
 //! Real Slurm clusters for tests: what `examples/two-clusters/up` wrote about those it brought up, and their bad days.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -11,7 +10,7 @@ use std::{
 use serde::Deserialize;
 
 /// The environment variable that names the directory of a set of clusters.
-const DIRECTORY_VARIABLE: &str = "STA_CLUSTERS";
+pub(crate) const DIRECTORY_VARIABLE: &str = "STA_CLUSTERS";
 
 /// A Slurm cluster that is up. The fields are those of `clusters.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,12 +31,8 @@ pub(crate) struct Cluster {
     pub(crate) accounts: Vec<String>,
     /// The Slurm account they submit under.
     pub(crate) slurm_account: String,
-    /// Qualities of service: a job of the first preempts one of the second, and the third has limits.
-    pub(crate) qos: Vec<String>,
     /// The usual partition.
     pub(crate) partition: String,
-    /// One whose jobs may take ten minutes at most.
-    pub(crate) partition_short: String,
     /// Where an account's jobs may have their directories, with `{account}` in it. The same path inside and outside.
     pub(crate) directory: String,
     /// A directory that each account can make its own directories in.
@@ -54,24 +49,9 @@ pub(crate) struct Cluster {
     pub(crate) gpu_type: String,
     /// GPUs of each node.
     pub(crate) gpus_per_node: u32,
-    /// The configuration that `SLURM_CONF` names.
-    pub(crate) slurm_conf: PathBuf,
-    /// Where the daemons write their process ids.
-    pub(crate) pid_files: PidFiles,
     /// The set that this cluster is of, and its script of faults.
     #[serde(skip)]
     set: Set,
-}
-
-/// Files with process ids.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct PidFiles {
-    /// Of the controller.
-    pub(crate) slurmctld: PathBuf,
-    /// Of the accounting daemon.
-    pub(crate) slurmdbd: PathBuf,
-    /// Of each node's daemon.
-    pub(crate) slurmd: BTreeMap<String, PathBuf>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -95,14 +75,22 @@ pub(crate) fn clusters() -> Option<Vec<Cluster>> {
         );
         return None;
     };
-    let path = Path::new(&directory).join("clusters.json");
+    Some(clusters_in(Path::new(&directory)))
+}
+
+/// The clusters of the set in a directory.
+///
+/// # Panics
+/// When there is none.
+pub(crate) fn clusters_in(directory: &Path) -> Vec<Cluster> {
+    let path = directory.join("clusters.json");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let Clusters { directory, fault, mut clusters } =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     for cluster in &mut clusters {
         cluster.set = Set { directory: directory.clone(), fault: fault.clone() };
     }
-    Some(clusters)
+    clusters
 }
 
 impl Cluster {
