@@ -30,6 +30,8 @@ const REST_FACTOR: u32 = 10;
 /// How long a run that is to be handed over again is left to whoever else may do it, and how many at once.
 const HAND_OVER_AFTER: SignedDuration = SignedDuration::from_secs(5);
 const HAND_OVER_MAX: usize = 8;
+/// How long a node may take to clean up after a job before accounting is asked how it ended.
+const CLEAN_AFTER: SignedDuration = SignedDuration::from_secs(15);
 /// From when on an answer of the controller counts as late.
 const SLOW: SignedDuration = SignedDuration::from_secs(2);
 /// How often the cluster is asked again to end a run.
@@ -141,6 +143,7 @@ impl Inner {
             match self.merge(live.run, &seen, asked_at).await? {
                 Standing::Ended => ended.push(live.run),
                 Standing::Unseen => unseen.push(live.clone()),
+                Standing::CleansUp => unseen.push(Live { unseen_since: None, ..live.clone() }),
                 Standing::Lively => lively = true,
                 Standing::Steady => {}
             }
@@ -343,6 +346,8 @@ enum Standing {
     Ended,
     /// The queue does not know it.
     Unseen,
+    /// All of it has ended some time ago, and its node does not say that it is clean: accounting knows the end already.
+    CleansUp,
 }
 
 impl Live {
@@ -387,6 +392,14 @@ impl Live {
         // Slurm's number is given again after it lost a job: only rows with our name came this far.
         if rows.iter().all(|row| matches!(row.state, State::Ended(_))) {
             return Standing::Ended;
+        }
+        let over = |row: &QueueRow| match row.state {
+            State::Ended(_) => true,
+            State::Completing => row.ended_at.is_some_and(|at| now.duration_since(at) > CLEAN_AFTER),
+            State::Pending | State::Running => false,
+        };
+        if rows.iter().all(over) {
+            return Standing::CleansUp;
         }
         let completing = rows.iter().any(|row| row.state == State::Completing);
         let young = now.duration_since(self.submitted_at) < LIVELY;
