@@ -15,11 +15,12 @@ on_both_majors! {
 async fn a_job_outlives_the_daemon_of_its_node(site: BadSite) {
     let engine = site.open();
     let daemon = format!("slurmd:{}", site.node(0));
-    let (ends, goes_on) = (site.job(2_000, 5).on(site.node(0)), site.job(6_000, 6).on(site.node(0)));
+    let (ends, goes_on) = (site.job(3_000, 5).on(site.node(0)), site.job(7_000, 6).on(site.node(0)));
     engine.submit(&ends.job).await.unwrap();
     engine.submit(&goes_on.job).await.unwrap();
-    ends.runs(&engine).await;
-    goes_on.runs(&engine).await;
+    // A daemon that dies while it starts a job takes it along; these have begun.
+    ends.wrote("alive").await;
+    goes_on.wrote("alive").await;
     site.fault("kill", &daemon).await;
     ends.wrote("end").await;
     site.fault("start", &daemon).await;
