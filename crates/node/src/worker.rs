@@ -18,7 +18,7 @@ use crate::{
 /// How many effects one look into a lane takes.
 const BATCH: u32 = 64;
 /// How many effects of a lane are under way at once. No two are of one job: its effects keep their order.
-const ABREAST: usize = 16;
+const ABREAST: usize = 32;
 /// The shortest and the longest wait between two attempts of one effect.
 const RETRY_MS: (u64, u64) = (200, 30_000);
 /// The longest wait of a lane whose member does not answer before it is called again.

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::engines::{EngineError, RunId};
 
-/// The most runs that one command hands over.
-const TOGETHER_MAX: usize = 16;
+/// The most runs that one command hands over: few, because those of one command go one after the other.
+const TOGETHER_MAX: usize = 4;
 const DOING: &str = "submit a job";
 
 /// A run that waits for its turn, and who waits for its answer.

@@ -30,6 +30,8 @@ const REST_FACTOR: u32 = 10;
 /// How long a run that is to be handed over again is left to whoever else may do it, and how many at once.
 const HAND_OVER_AFTER: SignedDuration = SignedDuration::from_secs(5);
 const HAND_OVER_MAX: usize = 8;
+/// How long after a job's end its node is expected to be clean any moment.
+const CLOSING: SignedDuration = SignedDuration::from_secs(3);
 /// How long a node may take to clean up after a job before accounting is asked how it ended.
 const CLEAN_AFTER: SignedDuration = SignedDuration::from_secs(15);
 /// From when on an answer of the controller counts as late.
@@ -145,6 +147,11 @@ impl Inner {
                 Standing::Unseen => unseen.push(live.clone()),
                 Standing::CleansUp => unseen.push(Live { unseen_since: None, ..live.clone() }),
                 Standing::Lively => lively = true,
+                Standing::Closing => {
+                    lively = true;
+                    // Looked at again as soon as may be: somebody waits for this end.
+                    self.poller.notify_one();
+                }
                 Standing::Steady => {}
             }
         }
@@ -346,6 +353,8 @@ enum Standing {
     Ended,
     /// The queue does not know it.
     Unseen,
+    /// It has ended a moment ago, and its node cleans up.
+    Closing,
     /// All of it has ended some time ago, and its node does not say that it is clean: accounting knows the end already.
     CleansUp,
 }
@@ -400,6 +409,10 @@ impl Live {
         };
         if rows.iter().all(over) {
             return Standing::CleansUp;
+        }
+        let just_ended = |row: &QueueRow| row.ended_at.is_none_or(|at| now.duration_since(at) < CLOSING);
+        if rows.iter().any(|row| row.state == State::Completing && just_ended(row)) {
+            return Standing::Closing;
         }
         let completing = rows.iter().any(|row| row.state == State::Completing);
         let young = now.duration_since(self.submitted_at) < LIVELY;

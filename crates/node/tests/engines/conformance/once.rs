@@ -32,7 +32,7 @@ pub(in crate::engines) async fn submissions_at_the_same_time_run_one_job(site: &
 }
 
 pub(in crate::engines) async fn a_new_engine_finds_running_jobs_and_their_end(site: &dyn Site) {
-    let mut job = site.shell("echo line >> lines; sleep 1; exit 5");
+    let mut job = site.shell("echo line >> lines; sleep 3; exit 5");
     job.outputs = vec!["lines".to_owned()];
     let engine = site.open();
     engine.submit(&job).await.unwrap();
