@@ -30,6 +30,7 @@ use super::{
 mod collect;
 mod hand_over;
 mod inputs;
+mod limits;
 mod outcome;
 mod poller;
 mod queue;
@@ -65,7 +66,7 @@ struct Inner {
     settings: SlurmSettings,
     capacity: Capacity,
     commands: SiteCommands,
-    records: Mutex<Records>,
+    records: Arc<Mutex<Records>>,
     /// Every run that is not finished, by what the last look at the queue said.
     live: Mutex<HashMap<RunId, Live>>,
     /// Runs that moved since they were last asked for.
@@ -77,8 +78,10 @@ struct Inner {
     waiting: Mutex<HashMap<String, Vec<hand_over::Waiting>>>,
     /// Accounts whose directories this engine has made sure of.
     prepared: tokio::sync::Mutex<BTreeSet<String>>,
-    /// Held while inputs are brought in.
-    staging: tokio::sync::Mutex<()>,
+    /// Held while inputs come into an account's cache or leave it: one account never waits for another's files.
+    caches: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// What the cluster says that it holds jobs to, once it has said it.
+    limits: tokio::sync::OnceCell<Vec<String>>,
     backlog: Mutex<Backlog>,
 }
 
@@ -175,14 +178,15 @@ impl SlurmEngine {
             root: config.root,
             settings: config.settings,
             capacity: config.capacity,
-            records: Mutex::new(records),
+            records: Arc::new(Mutex::new(records)),
             live: Mutex::new(live),
             moved: Mutex::default(),
             moved_bell: Notify::new(),
             poller: Notify::new(),
             waiting: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
-            staging: tokio::sync::Mutex::default(),
+            caches: Mutex::default(),
+            limits: tokio::sync::OnceCell::new(),
         });
         tokio::spawn(poller::follow(Arc::downgrade(&inner)));
         Ok(Self { inner })
@@ -196,9 +200,11 @@ impl Inner {
         work: impl FnOnce(&Records, RunId) -> Result<T, EngineError> + Send + 'static,
         run: RunId,
     ) -> Result<T, EngineError> {
-        // A commit takes a fraction of a millisecond; handing it to another thread takes as long.
-        tokio::task::yield_now().await;
-        work(&lock(&self.records), run)
+        let records = Arc::clone(&self.records);
+        let done = tokio::task::spawn_blocking(move || work(&lock(&records), run)).await;
+        done.unwrap_or_else(|error| {
+            Err(EngineError::Site { doing: "use the engine's records", said: error.to_string() })
+        })
     }
 
     fn remember(&self, live: Live) {

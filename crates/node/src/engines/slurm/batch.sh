@@ -29,15 +29,15 @@ exec 3>&2
 setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" @starter@ @command@ </dev/null 2<>"$run/.said.$index" &
 waiter=$!
 exec 3>&-
-(
-  trap - TERM INT HUP USR1 USR2
+# In a session of its own, so that all of it can be ended: what is left over of a job costs Slurm a second to clear away.
+setsid sh -c '
   sleep @limit@
-  echo over >"$run/limit.$index"
-  group=$(cat "$run/.pid.$index")
+  echo over >"$1/limit.$2"
+  group=$(cat "$1/.pid.$2")
   kill -TERM "-$group"
   sleep @grace@
   kill -KILL "-$group"
-) >/dev/null 2>&1 &
+' sta "$run" "$index" </dev/null >/dev/null 2>&1 &
 timer=$!
 while :; do
   wait "$waiter"
@@ -53,7 +53,7 @@ elif [ "$status" -gt 128 ] && kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; 
   how=unknown
   while kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; do sleep 0.1; done
 fi
-kill "$timer" 2>/dev/null
+kill -KILL "-$timer" 2>/dev/null || kill -KILL "$timer" 2>/dev/null
 peak=0
 while IFS=: read -r _ controllers group; do
   # The job's own group and none above it: what others hold is not this job's.

@@ -17,6 +17,7 @@ use super::{
     Inner, Live, lock,
     outcome::{Known, Measured, TaskSeen},
     queue,
+    records::Records,
     script::run_directory,
     site_commands::quoted,
     stamps::{Began, Ended, Stamps},
@@ -37,8 +38,6 @@ const AFTERMATH: SignedDuration = SignedDuration::from_secs(60);
 const STARTS_MAX: usize = 3;
 /// How long the outcome of a run waits for the accounting, where only that knows how it ended.
 const ACCOUNTING_WAIT: SignedDuration = SignedDuration::from_secs(15);
-/// The limits that hold at every Slurm site; what else holds is the operator's to say.
-const LIMITS: [&str; 3] = ["own-account", "time-limit", "slurm:memory"];
 
 /// Begins to bring the ends of these runs home, apart from the poller.
 pub(super) fn start(inner: &Arc<Inner>, ended: Vec<RunId>) {
@@ -112,7 +111,10 @@ impl Inner {
                 continue;
             }
             let outputs = self.bring_outputs(account, live, &left).await?;
-            let outcome = together(live, measured, outputs);
+            // What never began was held to nothing.
+            let began = measured.iter().any(|task| task.end.wall_ms > 0);
+            let limits = if began { self.limits_enforced().await } else { Vec::new() };
+            let outcome = together(live, measured, outputs, limits);
             self.records(move |records, run| records.finished(run, &outcome), live.run).await?;
             self.forget(live.run);
             self.moved(live.run);
@@ -211,7 +213,7 @@ impl Inner {
     /// Hands over once more what the cluster lost, or could not start: the run's own marker keeps it from beginning twice.
     async fn begin_again(&self, live: &Live) -> Result<(), EngineError> {
         tracing::warn!(cluster = self.settings.cluster, run = %live.run, "the cluster did not begin a job that it took: it is handed over again");
-        self.records(super::records::Records::intend_again, live.run).await?;
+        self.records(Records::intend_again, live.run).await?;
         if let Some(since) = live.unseen_since {
             // Only a controller that fell loses what it took.
             self.silent(since).await?;
@@ -308,7 +310,12 @@ impl Inner {
 }
 
 /// The whole of a run from its tasks.
-fn together(live: &Live, measured: Vec<Measured>, outputs: Vec<OutputFile>) -> Outcome {
+fn together(
+    live: &Live,
+    measured: Vec<Measured>,
+    outputs: Vec<OutputFile>,
+    limits_enforced: Vec<String>,
+) -> Outcome {
     let first_fault = measured.iter().find(|task| task.end.exit != Exit::Code(0));
     let exit = first_fault.map_or(Exit::Code(0), |task| task.end.exit.clone());
     // The worst witness of all tasks speaks for the whole.
@@ -328,7 +335,7 @@ fn together(live: &Live, measured: Vec<Measured>, outputs: Vec<OutputFile>) -> O
             memory_peak_bytes: measured.iter().map(|task| task.memory_peak_bytes).max().unwrap_or(0),
             sources,
         },
-        limits_enforced: LIMITS.map(ToOwned::to_owned).to_vec(),
+        limits_enforced,
         outputs_missing: live.outputs.iter().filter(missing).cloned().collect(),
         tasks: if live.count > 1 { measured.into_iter().map(|task| task.end).collect() } else { Vec::new() },
         outputs,

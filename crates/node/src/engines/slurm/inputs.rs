@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bringing inputs to the site: each content once into the account's own cache there, resumed where it stopped, checked there.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{collections::BTreeSet, fmt::Write, sync::Arc};
 
 use sta_protocol::digest::Sha256Digest;
+use tokio::sync::Mutex;
 
-use super::{Inner, script};
+use super::{Inner, lock, script};
 use crate::engines::{EngineError, EngineJob, StagedInput};
 
 impl Inner {
@@ -20,12 +21,18 @@ impl Inner {
         Ok(())
     }
 
+    /// The lock of an account's cache.
+    pub(super) fn cache_of(&self, account: &str) -> Arc<Mutex<()>> {
+        Arc::clone(lock(&self.caches).entry(account.to_owned()).or_default())
+    }
+
     /// Brings in what the account's cache does not have. Jobs that want the same file at once wait for one transfer.
     pub(super) async fn bring_in(&self, job: &EngineJob, account: &str) -> Result<(), EngineError> {
         if job.inputs.is_empty() {
             return Ok(());
         }
-        let _turn = self.staging.lock().await;
+        let cache = self.cache_of(account);
+        let _turn = cache.lock().await;
         let wanted: BTreeSet<Sha256Digest> = job.inputs.iter().map(|input| input.sha256).collect();
         let there = self.in_cache(account, &wanted).await?;
         for (digest, state) in there {
@@ -43,7 +50,7 @@ impl Inner {
         account: &str,
         wanted: &BTreeSet<Sha256Digest>,
     ) -> Result<Vec<(Sha256Digest, Cached)>, EngineError> {
-        let cache = format!("{}/cache", self.settings.directory_of(account));
+        let cache = script::cache_directory(&self.settings, account);
         let mut script = format!("cd {cache} || exit 1\n");
         for digest in wanted {
             let _ = writeln!(
@@ -70,12 +77,12 @@ impl Inner {
             .map_err(|source| EngineError::Io { doing: "read", path: input.path.clone(), source })?
             .len();
         let digest = input.sha256;
-        let part = format!("{}/cache/{digest}.part", self.settings.directory_of(account));
+        let part = format!("{}/{digest}.part", script::cache_directory(&self.settings, account));
         if offset < whole {
             self.commands.send(account, &input.path, offset, &part).await?;
         }
         // Its own digest there decides; a wrong part is removed, so that the next attempt begins anew.
-        let cache = format!("{}/cache", self.settings.directory_of(account));
+        let cache = script::cache_directory(&self.settings, account);
         let script = format!(
             "cd {cache} || exit 1\ntouch {digest}.part\n\
              if [ \"$(sha256sum <{digest}.part | cut -c 1-64)\" = {digest} ]; then chmod 400 {digest}.part && mv {digest}.part {digest}; \

@@ -15,6 +15,7 @@ use super::{
     Inner, Live, collect, lock,
     outcome::TaskSeen,
     queue::{self, End, QueueRow, State, Tasks},
+    records::Records,
     script::COMMENT,
 };
 use crate::engines::{EngineError, RunId};
@@ -273,7 +274,7 @@ impl Inner {
             .collect()
         };
         for run in runs {
-            let found = self.records(super::records::Records::find, run).await;
+            let found = self.records(Records::find, run).await;
             let Ok(Some(record)) = found else { continue };
             let inner = Arc::clone(self);
             tokio::spawn(async move {
@@ -378,12 +379,6 @@ impl Live {
                 Tasks::One(index) => drop(self.tasks.insert((row.slurm_id, index), seen)),
                 Tasks::Rest => self.rest = Some(seen),
             }
-        }
-        let began =
-            rows.iter().filter(|row| row.state != State::Pending).filter_map(|row| row.started_at).min();
-        let runs = rows.iter().any(|row| matches!(row.state, State::Running | State::Completing));
-        if runs && self.started_at.is_none() {
-            self.started_at = began;
         }
         let waiting = rows.iter().find(|row| row.state == State::Pending);
         self.reason = waiting.and_then(|row| queue::waits_for(&row.reason));

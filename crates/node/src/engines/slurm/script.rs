@@ -26,6 +26,11 @@ pub(super) fn run_directory(settings: &SlurmSettings, account: &str, run: RunId)
     format!("{}/{run}", settings.directory_of(account))
 }
 
+/// The account's cache of inputs.
+pub(super) fn cache_directory(settings: &SlurmSettings, account: &str) -> String {
+    format!("{}/cache", settings.directory_of(account))
+}
+
 /// One shell script that hands runs of one account to `sbatch`, one after the other: directories, inputs from the account's
 /// cache, submission. Each run's answer stands between `begin RUN` and `end RUN CODE`.
 pub(super) fn submissions(settings: &SlurmSettings, runs: &[Submission]) -> String {
@@ -63,7 +68,7 @@ pub(super) struct Submission {
 
 /// Copies inputs out of the account's cache, those that an earlier attempt has not.
 fn inputs(settings: &SlurmSettings, job: &EngineJob, account: &str, run: &str) -> String {
-    let cache = format!("{}/cache", settings.directory_of(account));
+    let cache = cache_directory(settings, account);
     let mut script = String::new();
     for input in &job.inputs {
         let name = quoted(&input.name);

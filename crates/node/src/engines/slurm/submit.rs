@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     Inner, Live, lock,
     queue::{self, End, Refused, State},
-    records::{Phase, RunRecord, SiteAccount},
+    records::{Phase, Records, RunRecord, SiteAccount},
     script::{COMMENT, Submission},
     site_commands::failed,
 };
@@ -26,13 +26,13 @@ impl Inner {
             self.settings.runtime(&job.image).map_err(|objection| invalid(objection.to_string()))?;
         // One at a time for each run, also where an older engine over the same records is still at it.
         let _turn = self.take_turn(job.id).await?;
-        let known = self.records(super::records::Records::find, job.id).await?;
+        let known = self.records(Records::find, job.id).await?;
         let account = match &known {
             Some(record) if record.phase != Phase::Intended => return Ok(()),
             Some(record) => record.account.clone(),
             None => self.account_of(job).await?.map_err(|objection| invalid(objection.to_string()))?,
         };
-        if self.records(super::records::Records::is_cancelled, job.id).await? {
+        if self.records(Records::is_cancelled, job.id).await? {
             return self.end_cancelled(job, &account, known.as_ref()).await;
         }
         let (intended, whose) = (job.clone(), account.clone());
@@ -190,7 +190,7 @@ impl Inner {
             (_, _) => match queue::refused(&said.err) {
                 Refused::Never(reason) => {
                     let id = job.id;
-                    self.records(super::records::Records::forget, id).await?;
+                    self.records(Records::forget, id).await?;
                     self.forget(id);
                     Err(EngineError::Invalid { id, reason })
                 }
