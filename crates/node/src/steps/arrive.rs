@@ -63,8 +63,7 @@ pub(super) async fn bring(
     let needed = missing.iter().map(|piece| arrival.extent(*piece).1).sum();
     let room = disk::room(node, needed).await?;
     let began = tokio::time::Instant::now();
-    let brought = bring_pieces(node, &source, &arrival, &missing, &room).await;
-    brought?;
+    bring_pieces(node, &source, &arrival, &missing, &room).await?;
     node.staging_rate.note(needed, began.elapsed());
     let finished = beside(bytes, move || arrival.finish()).await;
     finished.map_err(|source| match source {

@@ -12,7 +12,6 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use sta_node::{
     cli::{
@@ -24,6 +23,7 @@ use sta_node::{
 use tempfile::TempDir;
 
 use super::{Death, MEMBERS};
+use crate::harness::first_column;
 
 /// The file that Ada brings to her jobs.
 pub(super) const NOTE: &str = "a note from Toronto\n";
@@ -151,21 +151,8 @@ impl Pair {
     }
 
     /// What a member's store holds, dead or alive: the first column of the rows that `sql` finds.
-    ///
-    /// Opened anew for each look and never for writing, so that the next start finds the file as the death left it.
     pub(super) fn look(&self, member: &str, sql: &str) -> Vec<String> {
-        let path = self.path(member).join("node.sqlite");
-        let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        store.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
-        let mut query = store.prepare(sql).unwrap();
-        let text = |row: &rusqlite::Row<'_>| {
-            Ok(match row.get_ref(0)? {
-                rusqlite::types::ValueRef::Null => String::new(),
-                rusqlite::types::ValueRef::Integer(number) => number.to_string(),
-                other => other.as_str()?.to_owned(),
-            })
-        };
-        query.query_map([], text).unwrap().collect::<Result<_, _>>().unwrap()
+        first_column(&self.path(member), sql)
     }
 }
 

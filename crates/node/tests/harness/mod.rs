@@ -32,11 +32,13 @@ pub(crate) mod clusters;
 mod engine;
 mod jobs;
 mod outside;
+mod rows;
 
 pub(crate) use calls::{Answer, Signing};
 use engine::FakeEngine;
 pub(crate) use jobs::{dataset, spec};
 use outside::{TestChance, TestClock, TestNetwork};
+pub(crate) use rows::first_column;
 
 const TREATY: &str = include_str!("../../../../treaties/canada-germany.toml");
 

@@ -13,12 +13,11 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{MEMBERS, link::Link};
-use crate::harness::clusters::Cluster;
+use crate::harness::{clusters::Cluster, first_column};
 
 /// The project of both members.
 const PROJECT: &str = "crossing";
@@ -152,18 +151,7 @@ impl Members {
 
     /// What a member's store holds: the first column of the rows that `sql` finds.
     pub(super) fn look(&self, member: &str, sql: &str) -> Vec<String> {
-        let path = self.path(member).join("node.sqlite");
-        let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        store.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
-        let mut query = store.prepare(sql).unwrap();
-        let text = |row: &rusqlite::Row<'_>| {
-            Ok(match row.get_ref(0)? {
-                rusqlite::types::ValueRef::Null => String::new(),
-                rusqlite::types::ValueRef::Integer(number) => number.to_string(),
-                other => other.as_str()?.to_owned(),
-            })
-        };
-        query.query_map([], text).unwrap().collect::<Result<_, _>>().unwrap()
+        first_column(&self.path(member), sql)
     }
 }
 
