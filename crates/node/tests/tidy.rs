@@ -16,11 +16,12 @@ use sta_protocol::refusal::RefusalCode;
 /// The most lines of a file.
 const FILE_LINES_MAX: usize = 500;
 /// The crates that do no I/O and take time and chance as arguments.
-const PURE: [&str; 3] = ["protocol", "audit", "decide"];
+const PURE: [&str; 4] = ["protocol", "audit", "guardrail", "decide"];
 /// Which of our crates each crate may use.
-const EDGES: [(&str, &[&str]); 4] = [
+const EDGES: [(&str, &[&str]); 5] = [
     ("audit", &[]),
     ("decide", &["sta-protocol"]),
+    ("guardrail", &[]),
     ("node", &["sta-audit", "sta-decide", "sta-protocol"]),
     ("protocol", &[]),
 ];
