@@ -80,6 +80,7 @@ pub(crate) fn record(
         residency: residency.iter().map(|area| area.parse().unwrap()).collect(),
         purposes: purposes.iter().map(|&purpose| purpose.to_owned()).collect(),
         files: Vec::new(),
+        facts: None,
         recorded_at: now(),
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
+    dataset_facts::DatasetFacts,
     digest::Sha256Digest,
     ids::{AdmissionId, DatasetId, JobId, Jurisdiction, MemberId, OfferId, ReceiptId, ResearcherId, SiteId},
     job::JobSpec,
@@ -323,6 +324,9 @@ pub struct DatasetRecord {
     pub purposes: Vec<String>,
     /// Its files.
     pub files: Vec<DatasetFile>,
+    /// What else its member states of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<DatasetFacts>,
     /// When this record was made; a later record replaces it.
     pub recorded_at: Timestamp,
 }

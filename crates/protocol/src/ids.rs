@@ -92,6 +92,12 @@ uuid_ids! {
     ReceiptId;
     /// One transfer in the ledger.
     TransferId;
+    /// One registered training run, which may take several jobs.
+    TrainingRunId;
+    /// One incident, the same in every entry of its chain.
+    IncidentId;
+    /// One order to stop.
+    StopOrderId;
 }
 
 macro_rules! names {
@@ -160,56 +166,67 @@ fn is_name(text: &str) -> bool {
     starts_well && text.len() <= 64 && text.bytes().all(letters)
 }
 
-/// A dataset, named by the member that holds it: `de/hospital`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct DatasetId {
-    member: MemberId,
-    name: String,
-}
-
-impl DatasetId {
-    /// The member whose node holds the dataset and decides on grants.
-    #[must_use]
-    pub fn member(&self) -> &MemberId {
-        &self.member
-    }
-    /// The name within that member.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl FromStr for DatasetId {
-    type Err = IdError;
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        match text.split_once('/') {
-            Some((member, name)) if is_name(name) => {
-                Ok(Self { member: member.parse()?, name: name.to_owned() })
-            }
-            Some(_) | None => Err(IdError::NotScoped(text.to_owned())),
+macro_rules! scoped_names {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name {
+            member: MemberId,
+            name: String,
         }
-    }
+
+        impl $name {
+            /// The member that holds it, decides over it and signs its record.
+            #[must_use]
+            pub fn member(&self) -> &MemberId {
+                &self.member
+            }
+            /// The name within that member.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                &self.name
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                match text.split_once('/') {
+                    Some((member, name)) if is_name(name) => {
+                        Ok(Self { member: member.parse()?, name: name.to_owned() })
+                    }
+                    Some(_) | None => Err(IdError::NotScoped(text.to_owned())),
+                }
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}/{}", self.member, self.name)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.to_string())
+            }
+        }
+    )*};
 }
-impl TryFrom<String> for DatasetId {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-impl From<DatasetId> for String {
-    fn from(id: DatasetId) -> Self {
-        id.to_string()
-    }
-}
-impl fmt::Display for DatasetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.member, self.name)
-    }
-}
-impl fmt::Debug for DatasetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.to_string())
-    }
+
+scoped_names! {
+    /// A dataset, named by the member that holds it: `de/hospital`.
+    DatasetId;
+    /// A model, named by the member that answers for it: `ca/tumour-screen`.
+    ModelId;
 }

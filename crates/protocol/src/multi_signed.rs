@@ -108,6 +108,27 @@ impl MultiSigned {
         if is_canonical_json(&payload) { Ok(payload) } else { Err(JwsError::NotCanonical) }
     }
 
+    /// Checks that nobody but the named keys has signed and that every signature there is holds; gives the payload, which
+    /// is canonical JSON, and the names of those who signed. Whether they are enough is for the caller to say.
+    ///
+    /// # Errors
+    /// As [`MultiSigned::verify_all`], but for [`JwsError::MissingSigner`].
+    pub fn verify_some(
+        &self,
+        keys: &[(String, PublicKey)],
+        typ: &str,
+    ) -> Result<(Vec<u8>, Vec<String>), JwsError> {
+        let present = self.signers(typ)?;
+        for key_id in &present {
+            match keys.iter().find(|(named, _)| named == key_id) {
+                Some((_, key)) => self.verify_one(key_id, key, typ)?,
+                None => return Err(JwsError::UnexpectedSigner { key_id: key_id.clone() }),
+            }
+        }
+        let payload = self.payload_bytes()?;
+        if is_canonical_json(&payload) { Ok((payload, present)) } else { Err(JwsError::NotCanonical) }
+    }
+
     /// Checks the signature of one named key; the others may be missing, as while a treaty goes round for signing.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crate::{
     ids::{Jurisdiction, MemberId, SiteId},
     jws::{JwsError, MultiSigned},
     keys::{PublicKey, VisaPublicKey},
+    stop_order::StopAuthority,
 };
 
 mod check;
@@ -44,6 +45,9 @@ pub struct Treaty {
     pub sites: Vec<Site>,
     /// The policy packs in force, by digest.
     pub policies: Vec<PolicyPack>,
+    /// Who may order a stop, at most one list of people for each member; empty when nobody may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_authorities: Vec<StopAuthority>,
 }
 
 /// How members settle.

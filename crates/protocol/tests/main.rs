@@ -11,4 +11,5 @@ mod httpsig_oracle;
 mod identity;
 mod properties;
 mod python_oracles;
+mod safety;
 mod vectors;

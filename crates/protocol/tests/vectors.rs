@@ -40,7 +40,7 @@ fn text_of(value: &Value) -> String {
 }
 
 /// Holds a published file to what this code makes today.
-fn hold(name: &str, value: &Value) {
+pub(crate) fn hold(name: &str, value: &Value) {
     let path = directory().join(name);
     let published = fs::read_to_string(&path).unwrap_or_default();
     if writes() && published != text_of(value) {

@@ -133,6 +133,7 @@ pub async fn add_dataset(node: &Node, new: NewDataset) -> Result<Signed<DatasetR
         residency: new.residency,
         purposes: new.purposes,
         files: new.files,
+        facts: None,
         recorded_at: node.outside.now(),
     };
     let signed = Signed::sign(&record, &node.keys.signing).map_err(|error| malformed(error.to_string()))?;

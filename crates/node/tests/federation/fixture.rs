@@ -207,6 +207,7 @@ fn treaty(paths: &[PathBuf]) -> Treaty {
         transfer_grounds: Vec::new(),
         sites: SITES.iter().map(site).collect(),
         policies: SHIPPED_PACKS.iter().map(pack).collect(),
+        stop_authorities: Vec::new(),
     }
 }
 

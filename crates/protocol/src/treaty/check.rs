@@ -29,6 +29,7 @@ impl Treaty {
         unique("jurisdictions", self.jurisdictions.iter().map(|terms| &terms.id))?;
         unique("sites", self.sites.iter().map(|site| &site.id))?;
         unique("policies", self.policies.iter().map(|pack| &pack.name))?;
+        self.check_stop_authorities()?;
         if self.policies.is_empty() {
             return invalid(
                 "policies",
@@ -97,6 +98,18 @@ impl Treaty {
                     "needs a ground in law, at least one class and at least one form of operator".to_owned();
                 return invalid("transfer_grounds", problem);
             }
+        }
+        Ok(())
+    }
+
+    fn check_stop_authorities(&self) -> Result<(), TreatyError> {
+        unique("stop_authorities", self.stop_authorities.iter().map(|authority| &authority.member))?;
+        for authority in &self.stop_authorities {
+            if self.member(&authority.member).is_none() {
+                let problem = format!("names `{}`, which is no member", authority.member);
+                return invalid("stop_authorities", problem);
+            }
+            authority.check().or_else(|broken| invalid(&broken.field, broken.problem))?;
         }
         Ok(())
     }
