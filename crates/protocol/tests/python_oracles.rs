@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Outside implementations in Python (PyJWT, rfc8785, http-message-signatures) check our vectors, and we check what they sign.
+//! Outside implementations in Python (PyJWT, rfc8785, http-message-signatures, securesystemslib, in-toto-attestation, and the
+//! schemas of CycloneDX and SPDX) check our vectors, and we check what they sign.
 
 use std::{path::PathBuf, process::Command};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use sta_protocol::{
+    dsse::Envelope,
+    evaluation::{self, TestResult},
     holder_proof::{ExpectedHolder, HolderProof, verify_holder_proof},
     http_signature::{ReceivedRequest, verify_request},
     jws::{MultiSigned, Signed},
@@ -47,6 +50,14 @@ fn python_agrees_with_every_published_vector() {
 }
 
 #[test]
+fn exports_and_attestations_hold_against_other_peoples_schemas_and_verifiers() {
+    let printed = run("check_records.py");
+    for checked in ["cyclonedx", "spdx", "dsse", "statements"] {
+        assert!(printed.contains(&format!("{checked}: ok")), "{checked} was not checked:\n{printed}");
+    }
+}
+
+#[test]
 fn we_verify_what_python_signs() {
     let made: Value = serde_json::from_str(&run("sign.py")).unwrap();
     let text = |name: &str| made[name].as_str().unwrap().to_owned();
@@ -77,6 +88,11 @@ fn we_verify_what_python_signs() {
         claims
     );
     check_request(&made["request"]);
+
+    let attestation: Envelope = serde_json::from_value(made["attestation"].clone()).unwrap();
+    let verified = evaluation::verify(&attestation, known).unwrap();
+    assert_eq!(verified.result(), TestResult::Passed);
+    assert_eq!(verified.key_ids(), [de().key_id()]);
 }
 
 fn check_request(made: &Value) {

@@ -12,6 +12,8 @@ import json
 import jwt
 import rfc8785
 from http_message_signatures import HTTPMessageSigner, algorithms
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from published import COMPONENTS, ED25519, P256, Message, Resolver, ed25519_key, p256_key, read, to_base64
 
@@ -93,6 +95,18 @@ def request():
     return {"target_uri": target_uri, "body": body, "headers": message.headers}
 
 
+def attestation():
+    """The published attestation in an envelope by securesystemslib, over JSON that is not canonical."""
+    published = read("attestations.json")["attestations"][0]["envelope"]
+    payload = json.dumps(json.loads(base64.b64decode(published["payload"])), indent=2).encode()
+    private = ed25519_key("de")
+    public = {"public": private.public_key().public_bytes_raw().hex()}
+    key = SSlibKey(ED25519["de"]["thumbprint"], "ed25519", "ed25519", public)
+    envelope = Envelope(payload, published["payloadType"], {})
+    envelope.sign(CryptoSigner(private, key))
+    return envelope.to_dict()
+
+
 VISA = visa()
 print(
     json.dumps(
@@ -105,6 +119,7 @@ print(
             ),
             "holder_proof": holder_proof(),
             "request": request(),
+            "attestation": attestation(),
         }
     )
 )
