@@ -4,9 +4,12 @@
 #[path = "../simulation/mod.rs"]
 mod simulation;
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use simulation::world::request;
@@ -48,31 +51,49 @@ fn of_size(criterion: &mut Criterion, factors: usize) {
     group.bench_function("decide, all theories left", |bencher| {
         bencher.iter(|| guard.assess(black_box(next()), &budget));
     });
-    // Each round begins with a fresh guard, so that the first updates, with all theories left, are in the mean.
-    group.bench_function("256 updates from fresh", |bencher| {
-        bencher.iter_batched_ref(
-            || guard.clone(),
-            |guard| learn_all(guard, &requests, None),
-            BatchSize::LargeInput,
-        );
+    group.bench_function("update, the first 256", |bencher| {
+        bencher.iter_custom(|events| first_events(&guard, &requests, events, None));
     });
-    group.bench_function("256 decisions and updates from fresh", |bencher| {
-        bencher.iter_batched_ref(
-            || guard.clone(),
-            |guard| learn_all(guard, &requests, Some(&budget)),
-            BatchSize::LargeInput,
-        );
+    group.bench_function("decide and update, the first 256", |bencher| {
+        bencher.iter_custom(|events| first_events(&guard, &requests, events, Some(&budget)));
+    });
+    let mut settled = guard.clone();
+    learn_all(&mut settled, &requests, None);
+    group.bench_function("decide and update, after 256", |bencher| {
+        bencher.iter_custom(|events| {
+            let started = Instant::now();
+            let turns = requests.iter().copied().cycle();
+            turns.take(events as usize).for_each(|features| event(&mut settled, features, Some(&budget)));
+            started.elapsed()
+        });
     });
     group.finish();
 }
 
-fn learn_all(guard: &mut Guard, requests: &[Features], budget: Option<&HarmBudget>) {
-    for features in requests {
-        if let Some(budget) = budget {
-            black_box(guard.assess(*features, budget));
-        }
-        guard.learn(&harmless(*features));
+/// The time of so many events, each among the first 256 of a fresh guard: most of these leave a theory out, later ones seldom do.
+fn first_events(fresh: &Guard, requests: &[Features], events: u64, budget: Option<&HarmBudget>) -> Duration {
+    let mut spent = Duration::ZERO;
+    let mut to_do = events as usize;
+    while to_do > 0 {
+        let some = &requests[..requests.len().min(to_do)];
+        let mut guard = fresh.clone();
+        let started = Instant::now();
+        learn_all(&mut guard, some, budget);
+        spent += started.elapsed();
+        to_do -= some.len();
     }
+    spent
+}
+
+fn learn_all(guard: &mut Guard, requests: &[Features], budget: Option<&HarmBudget>) {
+    requests.iter().for_each(|features| event(guard, *features, budget));
+}
+
+fn event(guard: &mut Guard, features: Features, budget: Option<&HarmBudget>) {
+    if let Some(budget) = budget {
+        black_box(guard.assess(features, budget));
+    }
+    guard.learn(&harmless(features));
 }
 
 /// The other bounds, on a posterior after some evidence.

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The guard: theories, posterior, running set and alarm together, from evidence to a verdict that can only tighten.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     alarm::Alarm,
     budget::HarmBudget,
     evidence::{Evidence, Label},
     features::Features,
+    live::Live,
     posterior::Posterior,
     ratio_set::RatioSet,
     settings::Settings,
-    sum::{larger, largest},
+    sum::larger,
     theories::Theories,
     theory::Theory,
     tightening::{HoldReason, Tightening},
@@ -57,8 +58,8 @@ pub struct Guard {
     posterior: Posterior,
     set: RatioSet,
     alarm: Alarm,
-    /// Room for the harm by each theory, so that learning allocates nothing.
-    harms: Vec<f64>,
+    /// What the theories that are left say together.
+    live: Live,
 }
 
 impl Guard {
@@ -67,8 +68,8 @@ impl Guard {
     pub fn new(theories: Theories, settings: Settings) -> Self {
         let posterior = theories.start().clone();
         let set = RatioSet::of_valid(&posterior, settings.delta());
-        let harms = vec![0.0; theories.count()];
-        Self { theories, settings, posterior, set, alarm: Alarm::default(), harms }
+        let live = Live::of(theories.columns());
+        Self { theories, settings, posterior, set, alarm: Alarm::default(), live }
     }
 
     /// What the guard says to a request, against the budget of its tenant and window. Changes nothing: what goes ahead is to be
@@ -104,9 +105,14 @@ impl Guard {
         {
             self.alarm.observe(bound, evidence.label == Label::Harm);
         }
-        self.theories.harms_into(evidence.features, &mut self.harms);
-        self.posterior.multiply(&self.harms, |harm| evidence.likelihood(harm));
-        self.set.narrow(&self.posterior);
+        let (x, columns) = (evidence.features, self.theories.columns());
+        if columns.further_holding(x).next().is_none() {
+            self.posterior.learn(columns.first_harms(x), |harm| evidence.likelihood(harm));
+        } else {
+            self.posterior.learn(columns.harms(x).into_iter(), |harm| evidence.likelihood(harm));
+        }
+        let live = &mut self.live;
+        self.set.narrow_telling(&self.posterior, |index| live.leave(index));
     }
 
     /// The bound b(x): the most harm by a theory that is left, as [`RatioSet::bound`]. Never rises for the same x. `None` where no theory is left.
@@ -115,11 +121,9 @@ impl Guard {
         if self.set.is_empty() {
             return None;
         }
-        let first = largest(self.set.live().map(|index| self.theories.first_harm(index, x)));
-        let further = self.theories.further().iter();
-        let holding =
-            further.filter(|(index, clause)| x.includes(clause.factors) && self.set.contains(*index));
-        Some(holding.fold(first, |bound, (_, clause)| larger(bound, clause.harm)))
+        let further = self.theories.columns().further_holding(x);
+        let left = further.filter(|(index, _)| self.set.contains(*index));
+        Some(left.fold(self.live.most_harm(x), |bound, (_, clause)| larger(bound, clause.harm)))
     }
 
     /// The theory that sets the bound at x; of several the one with the largest posterior, then the simplest.

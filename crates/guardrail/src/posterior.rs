@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use thiserror::Error;
 
-use crate::sum::{NEGLIGIBLE, larger, sum, sum_up_to};
+use crate::sum::{NEGLIGIBLE, sum, sum_while};
 
 /// How many theories a posterior may range over.
 pub const THEORIES_MAX: usize = 1 << 16;
@@ -117,25 +117,26 @@ impl Posterior {
         {
             return Err(LikelihoodError::Value(*wrong));
         }
-        self.multiply(likelihoods, |likelihood| likelihood);
+        for (probability, likelihood) in self.probabilities.iter_mut().zip(likelihoods) {
+            *probability *= likelihood;
+        }
+        self.normalise(sum(&self.probabilities));
         Ok(())
     }
 
-    /// The same with a likelihood made of each number; what it makes must be from 0 to [`LIKELIHOOD_MAX`].
-    pub(crate) fn multiply(&mut self, numbers: &[f64], likelihood: impl Fn(f64) -> f64) {
-        let mut lanes = [0.0f64; 8];
-        for (weights, numbers) in self.probabilities.chunks_mut(8).zip(numbers.chunks(8)) {
-            for ((weight, number), lane) in weights.iter_mut().zip(numbers).zip(&mut lanes) {
-                *weight *= likelihood(*number);
-                *lane = larger(*lane, *weight);
-            }
-        }
-        let total = sum_up_to(&self.probabilities, lanes.into_iter().fold(0.0, larger));
-        // Where the total is negligible, so is every weight, and all become zero.
+    /// The same with a likelihood, from 0 to 1, made of the harm by each theory.
+    pub(crate) fn learn(&mut self, harms: impl Iterator<Item = f64>, likelihood: impl Fn(f64) -> f64) {
+        let total =
+            sum_while(&mut self.probabilities, harms, |probability, harm| probability * likelihood(harm));
+        self.normalise(total);
+    }
+
+    fn normalise(&mut self, total: f64) {
+        // Where the total is negligible, so is every probability, and all become zero.
         let factor = if total < NEGLIGIBLE { 0.0 } else { 1.0 / total };
-        for weight in &mut self.probabilities {
-            let scaled = *weight * factor;
-            *weight = if scaled < NEGLIGIBLE { 0.0 } else { scaled };
+        for probability in &mut self.probabilities {
+            let scaled = *probability * factor;
+            *probability = if scaled < NEGLIGIBLE { 0.0 } else { scaled };
         }
         self.updates = self.updates.saturating_add(1);
     }

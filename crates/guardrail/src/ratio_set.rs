@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::{
     posterior::Posterior,
-    settings::{SettingError, above_zero_up_to_one, between_zero_and_one},
+    settings::{SettingError, above_zero_up_to_one, between_zero_and_one, delta_in_range},
     sum::largest,
 };
 
@@ -26,26 +26,26 @@ pub const EXPOSURES_MAX: u32 = 1_000_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct RatioSet {
     delta: f64,
-    /// delta P(tau) of each theory.
+    /// delta P(tau) of each theory in the set, and 0 of those that left, so that no posterior is below it.
     floors: Vec<f64>,
-    /// The indices of the theories in the set, ascending.
-    live: Vec<u32>,
+    /// How many theories are in the set.
+    count: usize,
 }
 
 impl RatioSet {
-    /// The set before any evidence, for a delta above 0 and below 1: all theories.
+    /// The set before any evidence, for a delta from 1e-100 to below 1: all theories.
     ///
     /// # Errors
     ///
     /// Delta is outside of that.
     pub fn new(posterior: &Posterior, delta: f64) -> Result<Self, SettingError> {
-        Ok(Self::of_valid(posterior, between_zero_and_one("delta", delta)?))
+        Ok(Self::of_valid(posterior, delta_in_range(delta)?))
     }
 
     /// The same for a delta that was looked at before.
     pub(crate) fn of_valid(posterior: &Posterior, delta: f64) -> Self {
         let floors: Vec<f64> = posterior.prior().iter().map(|prior| delta * prior).collect();
-        Self { delta, live: (0u32..).take(floors.len()).collect(), floors }
+        Self { delta, count: floors.len(), floors }
     }
 
     /// Leaves out the theories whose posterior is too small now. To be called after every update.
@@ -54,9 +54,25 @@ impl RatioSet {
     ///
     /// The posterior is over another number of theories.
     pub fn narrow(&mut self, posterior: &Posterior) {
-        assert_eq!(posterior.count(), self.floors.len(), "the posterior that the set was made of");
-        let (probabilities, floors) = (posterior.probabilities(), &self.floors);
-        self.live.retain(|index| probabilities[*index as usize] >= floors[*index as usize]);
+        self.narrow_telling(posterior, |_| {});
+    }
+
+    /// The same, telling the index of each theory that leaves.
+    pub(crate) fn narrow_telling(&mut self, posterior: &Posterior, mut leaves: impl FnMut(usize)) {
+        let probabilities = posterior.probabilities();
+        assert_eq!(probabilities.len(), self.floors.len(), "the posterior that the set was made of");
+        // Most updates leave nothing out. Counting looks at several theories at once and at no branch.
+        let below = probabilities.iter().zip(&self.floors).filter(|(probability, floor)| probability < floor);
+        if below.count() == 0 {
+            return;
+        }
+        for (index, (floor, probability)) in self.floors.iter_mut().zip(probabilities).enumerate() {
+            if probability < floor {
+                *floor = 0.0;
+                self.count -= 1;
+                leaves(index);
+            }
+        }
     }
 
     /// The probability with which the truth may ever leave the set.
@@ -68,24 +84,24 @@ impl RatioSet {
     /// How many theories are in the set.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.live.len()
+        self.count
     }
 
     /// Whether no theory is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.live.is_empty()
+        self.count == 0
     }
 
     /// Whether the theory at this index is in the set.
     #[must_use]
     pub fn contains(&self, index: usize) -> bool {
-        u32::try_from(index).is_ok_and(|index| self.live.binary_search(&index).is_ok())
+        self.floors.get(index).is_some_and(|floor| *floor > 0.0)
     }
 
     /// The indices of the theories in the set, ascending.
     pub fn live(&self) -> impl Iterator<Item = usize> {
-        self.live.iter().map(|index| *index as usize)
+        self.floors.iter().enumerate().filter(|(_, floor)| **floor > 0.0).map(|(index, _)| index)
     }
 
     /// The most harm by a theory in the set, for the harm by each theory: with probability at least 1 - delta, for all times and
@@ -118,7 +134,7 @@ pub fn exposures_to_clear(
 ) -> Result<Option<u32>, SettingError> {
     let harm = above_zero_up_to_one("harm", harm)?;
     let background = between_zero_and_one("background", background)?;
-    let floor = between_zero_and_one("delta", delta)? * between_zero_and_one("quiet prior", quiet_prior)?;
+    let floor = delta_in_range(delta)? * between_zero_and_one("quiet prior", quiet_prior)?;
     if harm <= background {
         return Ok(None);
     }

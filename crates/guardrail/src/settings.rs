@@ -28,12 +28,12 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The threshold is not from 0 to 1, or delta not above 0 and below 1.
+    /// The threshold is not from 0 to 1, or delta not from 1e-100 to below 1.
     pub fn new(threshold: f64, delta: f64) -> Result<Self, SettingError> {
         if !(0.0..=1.0).contains(&threshold) {
             return Err(SettingError { name: "threshold", value: threshold, wanted: "not from 0 to 1" });
         }
-        Ok(Self { threshold, delta: between_zero_and_one("delta", delta)? })
+        Ok(Self { threshold, delta: delta_in_range(delta)? })
     }
 
     /// The largest bound that is let pass, C.
@@ -46,6 +46,16 @@ impl Settings {
     #[must_use]
     pub fn delta(self) -> f64 {
         self.delta
+    }
+}
+
+/// Delta is so far above what a posterior takes for zero that delta times a prior cannot become zero.
+pub(crate) fn delta_in_range(value: f64) -> Result<f64, SettingError> {
+    let wanted = "not from 1e-100 to below 1";
+    if (1e-100..1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(SettingError { name: "delta", value, wanted })
     }
 }
 

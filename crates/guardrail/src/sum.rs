@@ -4,8 +4,10 @@
 //! Adding floating-point numbers in another order changes the last bits, and a last bit can change a verdict. Here each
 //! number is first rounded to a multiple of one step, and the multiples are added as integers.
 
-/// How many numbers are added in one `u64` before it goes over into a wider one: each is below 2^53.
+/// How many numbers are added in one `u64` before it goes over into a wider one: each is at most 2^52 steps.
 const BLOCK: usize = 2048;
+/// A sum of values from 0 to 1 is summed up again below this.
+const COARSE_BELOW: f64 = 0.0625;
 /// How many maxima run side by side, so that the processor need not wait for one of them.
 const LANES: usize = 8;
 /// Below this a probability is taken for zero, so that no platform's treatment of subnormal numbers can matter.
@@ -14,25 +16,55 @@ pub(crate) const NEGLIGIBLE: f64 = 1e-290;
 /// The sum of finite numbers that are at least 0, the same for every order of them. Its error is at most that of adding
 /// them one after the other: 2^-53 of the largest for each of them.
 pub(crate) fn sum(values: &[f64]) -> f64 {
-    sum_up_to(values, largest(values.iter().copied()))
-}
-
-/// The same where the largest is known already, or a number that is larger.
-pub(crate) fn sum_up_to(values: &[f64], largest: f64) -> f64 {
+    let largest = largest(values.iter().copied());
     if largest < NEGLIGIBLE {
         return 0.0;
     }
-    // The power of two above the largest. Adding it leaves of each number its multiple of `scale * 2^-52`, in the low bits.
-    let scale = f64::from_bits(((largest.to_bits() >> 52) + 1) << 52);
-    let zero = scale.to_bits();
-    let mut steps: u128 = 0;
-    for block in values.chunks(BLOCK) {
-        let block_steps = block
-            .iter()
-            .fold(0u64, |total, value| total.wrapping_add((value + scale).to_bits().wrapping_sub(zero)));
-        steps += u128::from(block_steps);
+    let steps = Steps::for_values_up_to(largest);
+    let blocks = values
+        .chunks(BLOCK)
+        .map(|block| block.iter().fold(0u64, |total, value| total.wrapping_add(steps.count(*value))));
+    steps.total(blocks)
+}
+
+/// Changes each value by the number beside it, and sums them up on the way, the same for every order. Values before and
+/// after are from 0 to 1, and those before sum to no more than 1 but for rounding, so that a `u64` has room for all steps.
+pub(crate) fn sum_while(
+    values: &mut [f64],
+    beside: impl Iterator<Item = f64>,
+    change: impl Fn(f64, f64) -> f64,
+) -> f64 {
+    let steps = Steps::for_values_up_to(1.0);
+    let counted = values.iter_mut().zip(beside).fold(0u64, |total, (value, beside)| {
+        *value = change(*value, beside);
+        total.wrapping_add(steps.count(*value))
+    });
+    let total = steps.total([counted].into_iter());
+    // The steps were made for values near 1. Where all turn out small, they are too coarse.
+    if total < COARSE_BELOW { sum(values) } else { total }
+}
+
+/// Numbers as multiples of one step, 2^-52 of a power of two above all of them.
+#[derive(Clone, Copy)]
+struct Steps {
+    /// The power of two.
+    scale: f64,
+}
+
+impl Steps {
+    fn for_values_up_to(largest: f64) -> Self {
+        Self { scale: f64::from_bits(((largest.to_bits() >> 52) + 1) << 52) }
     }
-    (steps as f64) * (f64::EPSILON * scale)
+
+    /// How many steps a value is, rounded to the nearest: adding the power of two leaves just that in the low bits. At most 2^52.
+    fn count(self, value: f64) -> u64 {
+        (value + self.scale).to_bits().wrapping_sub(self.scale.to_bits())
+    }
+
+    fn total(self, blocks: impl Iterator<Item = u64>) -> f64 {
+        let steps = blocks.fold(0u128, |total, block| total + u128::from(block));
+        (steps as f64) * (f64::EPSILON * self.scale)
+    }
 }
 
 /// The largest of numbers that are at least 0; 0 of none.

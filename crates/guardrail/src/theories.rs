@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The finite set of theories that a guard considers, with their prior.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use thiserror::Error;
 
 use crate::{
+    columns::Columns,
     features::Features,
     posterior::{Posterior, PriorError},
-    sum::larger,
-    theory::{Clause, Theory, TheoryError},
+    theory::{Theory, TheoryError},
 };
 
 /// The probabilities of harm that the family of conjunctions considers where a conjunction holds.
@@ -44,12 +44,7 @@ pub enum TheoriesError {
 pub struct Theories {
     theories: Vec<Theory>,
     start: Posterior,
-    /// The first clause of each theory, column by column, for speed: factors, harm where they hold, harm elsewhere.
-    masks: Vec<u32>,
-    levels: Vec<f64>,
-    backgrounds: Vec<f64>,
-    /// The clauses after the first of theories that have several, with the theory's index.
-    further: Vec<(usize, Clause)>,
+    columns: Columns,
 }
 
 impl Theories {
@@ -65,22 +60,7 @@ impl Theories {
         }
         let (theories, weights): (Vec<Theory>, Vec<f64>) = weighted.into_iter().unzip();
         let start = Posterior::new(&weights)?;
-        let first = |theory: &Theory| {
-            let quiet = Clause { factors: Features::NONE, harm: theory.background() };
-            theory.clauses().first().copied().unwrap_or(quiet)
-        };
-        let further = theories
-            .iter()
-            .enumerate()
-            .flat_map(|(index, theory)| theory.clauses().iter().skip(1).map(move |clause| (index, *clause)));
-        Ok(Self {
-            masks: theories.iter().map(|theory| first(theory).factors.bits()).collect(),
-            levels: theories.iter().map(|theory| larger(first(theory).harm, theory.background())).collect(),
-            backgrounds: theories.iter().map(Theory::background).collect(),
-            further: further.collect(),
-            theories,
-            start,
-        })
+        Ok(Self { columns: Columns::of(theories.iter()), theories, start })
     }
 
     /// The family of monotone conjunctions over this many factors: every conjunction of one to three factors with
@@ -168,33 +148,12 @@ impl Theories {
     /// P(H=1 | x, tau) of every theory, in canonical order.
     #[must_use]
     pub fn harms(&self, x: Features) -> Vec<f64> {
-        let mut harms = vec![0.0; self.count()];
-        self.harms_into(x, &mut harms);
-        harms
+        self.columns.harms(x)
     }
 
-    /// The same into room that the caller has.
-    pub(crate) fn harms_into(&self, x: Features, harms: &mut [f64]) {
-        let columns = self.masks.iter().zip(&self.levels).zip(&self.backgrounds);
-        for (harm, ((mask, level), background)) in harms.iter_mut().zip(columns) {
-            *harm = if x.bits() & mask == *mask { *level } else { *background };
-        }
-        for (index, clause) in &self.further {
-            if x.includes(clause.factors) {
-                harms[*index] = larger(harms[*index], clause.harm);
-            }
-        }
-    }
-
-    /// P(H=1 | x, tau) of one theory by its first clause; the caller sees to [`Theories::further`].
-    pub(crate) fn first_harm(&self, index: usize, x: Features) -> f64 {
-        let mask = self.masks[index];
-        if x.bits() & mask == mask { self.levels[index] } else { self.backgrounds[index] }
-    }
-
-    /// The clauses after the first of theories that have several.
-    pub(crate) fn further(&self) -> &[(usize, Clause)] {
-        &self.further
+    /// The theories as columns.
+    pub(crate) fn columns(&self) -> &Columns {
+        &self.columns
     }
 }
 

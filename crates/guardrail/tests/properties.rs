@@ -12,7 +12,7 @@ use sta_guardrail::{
     ratio_set::RatioSet,
     settings::Settings,
     theories::Theories,
-    theory::Theory,
+    theory::{Clause, Theory},
     tightening::{HoldReason, Tightening},
 };
 
@@ -36,8 +36,9 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
 fn any_theory() -> impl Strategy<Value = Theory> {
     let harm = prop::sample::select(vec![0.0, 0.05, 0.2, 0.6, 1.0]);
     let background = prop::sample::select(vec![0.0, 1e-4, 5e-3]);
-    (any_features(), harm, background)
-        .prop_map(|(factors, harm, background)| Theory::conjunction(factors, harm, background).unwrap())
+    let clause = (any_features(), harm).prop_map(|(factors, harm)| Clause { factors, harm });
+    (prop::collection::vec(clause, 0..4), background)
+        .prop_map(|(clauses, background)| Theory::new(background, clauses).unwrap())
 }
 
 type Weighted = Vec<(Theory, f64)>;
@@ -103,6 +104,25 @@ proptest! {
             other.learn(&event);
             prop_assert_eq!(one.state_bytes(), other.state_bytes());
         }
+    }
+
+    #[test]
+    fn the_bound_is_the_most_harm_by_a_theory_that_is_left(
+        (theories, _) in theories_in_two_orders(),
+        events in prop::collection::vec(any_evidence(), 0..40),
+        x in any_features(),
+    ) {
+        let mut guard = Guard::new(Theories::new(theories).unwrap(), settings());
+        let mut set = RatioSet::new(guard.posterior(), 0.05).unwrap();
+        for event in events {
+            guard.learn(&event);
+            set.narrow(guard.posterior());
+        }
+        prop_assert_eq!(&set, guard.set());
+        let harms: Vec<f64> = guard.theories().all().iter().map(|theory| theory.harm(x)).collect();
+        prop_assert_eq!(guard.theories().harms(x), harms.clone());
+        prop_assert_eq!(guard.bound(x), set.bound(&harms));
+        prop_assert_eq!(guard.reason(x).map(|reason| reason.theory.harm(x)), guard.bound(x));
     }
 
     #[test]
