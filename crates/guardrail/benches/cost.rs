@@ -70,7 +70,8 @@ fn of_size(criterion: &mut Criterion, factors: usize) {
     group.finish();
 }
 
-/// The time of so many events, each among the first 256 of a fresh guard: most of these leave a theory out, later ones seldom do.
+/// The time of so many events, each among the first 256 of a fresh guard: most of these leave a theory out,
+/// later ones seldom do.
 fn first_events(fresh: &Guard, requests: &[Features], events: u64, budget: Option<&HarmBudget>) -> Duration {
     let mut spent = Duration::ZERO;
     let mut to_do = events as usize;

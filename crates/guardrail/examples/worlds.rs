@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Lives through worlds that the theories describe and worlds that they do not, and prints what the guard made of each.
+//! Lives through worlds that the theories describe and worlds that they do not, and prints what the guard
+//! made of each.
 //!
 //! `cargo run --release -p sta-guardrail --example worlds -- [LIVES] [SEED]`
 

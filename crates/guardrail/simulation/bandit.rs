@@ -275,8 +275,8 @@ impl Outcome {
     }
 }
 
-/// The paper's second run: arms at random, nothing explodes, nothing is rejected. Gives the share of pulls whose bound was at least
-/// the true harm, and the share of episodes with the truth in the set at all times.
+/// The paper's second run: arms at random, nothing explodes, nothing is rejected. Gives the share of pulls
+/// whose bound was at least the true harm, and the share of episodes with the truth in the set at all times.
 pub(crate) fn tightness(guardrail: Guardrail, episodes: usize, seed: u64) -> (f64, f64) {
     let played = for_each(episodes, seed, |generator| {
         let environment = Environment::draw(generator);

@@ -56,7 +56,17 @@ pub(crate) fn cell(guardrail: Guardrail, threshold: f64) -> Option<Cell> {
     }
 }
 
-/// Of the run with random arms: alpha, the share of pulls with a bound at least the true harm, the share of episodes with the
-/// truth in the set at all times.
+/// Of the run with random arms: alpha, the share of pulls with a bound at least the true harm, the share of
+/// episodes with the truth in the set at all times.
 pub(crate) const TIGHTNESS: [(f64, f64, f64); 4] =
     [(1e-5, 1.0, 0.9956), (3e-5, 1.0, 0.9908), (1e-4, 0.9999, 0.9645), (3e-4, 0.9997, 0.8884)];
+
+/// Of the runs under a harm budget alone, with the ratio set at [`BUDGET_DELTA`]: budget, reward, share of deaths.
+pub(crate) const BUDGETS: [(f64, f64, f64); 4] =
+    [(0.02, 0.73, 0.0009), (0.05, 1.53, 0.0056), (0.1, 2.59, 0.0116), (0.2, 3.85, 0.0321)];
+/// The delta of those runs.
+pub(crate) const BUDGET_DELTA: f64 = 0.01;
+
+/// Of the cautious set at C = 0.1 with alphas so large that nothing is promised: alpha, reward, share of deaths.
+pub(crate) const LARGE_ALPHAS: [(f64, f64, f64); 3] =
+    [(1e-2, 9.95, 0.059), (1e-1, 9.78, 0.066), (1.0, 9.43, 0.069)];

@@ -27,8 +27,8 @@ impl Estimate {
     }
 }
 
-/// How many standard errors lie between two shares, each of so many trials. The error is that of the pooled share, which is
-/// above zero where one side has seen nothing.
+/// How many standard errors lie between two shares, each of so many trials. The error is that of the pooled
+/// share, which is above zero where one side has seen nothing.
 pub(crate) fn shares_apart(left: f64, left_trials: usize, right: f64, right_trials: usize) -> f64 {
     let (left_count, right_count) = (left_trials as f64, right_trials as f64);
     let pooled = (left * left_count + right * right_count) / (left_count + right_count);

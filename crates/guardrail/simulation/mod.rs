@@ -13,8 +13,8 @@ use std::{num::NonZero, thread};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Runs each number through the function on all processors; the results come back in the order of the numbers, whatever
-/// the number of processors. Each number has its own stream of the generator.
+/// Runs each number through the function on all processors; the results come back in the order of the
+/// numbers, whatever the number of processors. Each number has its own stream of the generator.
 pub(crate) fn for_each<Out: Send>(
     count: usize,
     seed: u64,

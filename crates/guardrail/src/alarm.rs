@@ -6,16 +6,19 @@ pub const STAKES: [f64; 8] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
 /// From this e-value on the bounds are refuted: where they are valid, that ever happens with probability at most 1 %.
 pub const REFUTED_AT: f64 = 100.0;
 
-/// A bet against the bounds. Where each accepted event harms with probability at most its bound b, given all before it,
+/// A bet against the bounds. Where each accepted event harms with probability at most its bound b, given all
+/// before it,
 ///
 /// E = mean over stakes lambda and onsets s of the product over events i from s on of 1 + lambda (h_i - b_i)
 ///
-/// is a non-negative supermartingale that begins at 1, so by Ville's inequality it ever reaches 100 with probability at most 1 %.
-/// That needs no theory to be true, but labels of accepted events that report no harm where there was none.
-/// Harm that goes unreported makes E smaller: it can hide a failure and never feigns one.
+/// is a non-negative supermartingale that begins at 1, so by Ville's inequality it ever reaches 100 with
+/// probability at most 1 %. That needs no theory to be true, but labels of accepted events that report no
+/// harm where there was none. Harm that goes unreported makes E smaller: it can hide a failure and never
+/// feigns one.
 ///
-/// The onset of weight 1/(s (s+1)) is when the bet begins. Without it, a long quiet time under cautious bounds uses up
-/// the capital of every stake, and a failure that begins late is found late or not at all. A stake is at most 1/(2b).
+/// The onset of weight 1/(s (s+1)) is when the bet begins. Without it, a long quiet time under cautious
+/// bounds uses up the capital of every stake, and a failure that begins late is found late or not at all. A
+/// stake is at most 1/(2b).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Alarm {
     events: u64,
@@ -32,7 +35,8 @@ impl Default for Alarm {
 }
 
 impl Alarm {
-    /// Takes in an accepted event, with the bound it was accepted under and whether harm was reported. Once raised, the alarm stays.
+    /// Takes in an accepted event, with the bound it was accepted under and whether harm was reported. Once
+    /// raised, the alarm stays.
     pub fn observe(&mut self, bound: f64, harmed: bool) {
         if self.raised {
             return;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bounds on the probability of harm from a posterior: the mean, the i.i.d. bound, the cautious set.
 //!
-//! `harms` is P(H=1 | x, tau) for each theory tau, in the order of the posterior. Every bound is `None` where the posterior
-//! is refuted: then nothing is known, and whoever asks must refuse. Proposition numbers are those of arXiv 2408.05284.
+//! `harms` is P(H=1 | x, tau) for each theory tau, in the order of the posterior. Every bound is `None` where
+//! the posterior is refuted: then nothing is known, and whoever asks must refuse. Proposition numbers are
+//! those of arXiv 2408.05284.
 
 use alloc::vec::Vec;
 
@@ -12,8 +13,8 @@ use crate::{
     sum::{largest, sum},
 };
 
-/// The posterior mean of the harm: sum of P(tau | D) P(H | x, tau). **Not a bound**: in the paper's bandit half of the
-/// episodes die under it at C = 0.1. It is here to compare with.
+/// The posterior mean of the harm: sum of P(tau | D) P(H | x, tau). **Not a bound**: in the paper's bandit
+/// half of the episodes die under it at C = 0.1. It is here to compare with.
 ///
 /// # Panics
 ///
@@ -24,9 +25,9 @@ pub fn posterior_mean(posterior: &Posterior, harms: &[f64]) -> Option<f64> {
     (!posterior.is_refuted()).then(|| sum(&products))
 }
 
-/// The bound of Proposition 3.4, for observations that are independent and identically distributed: the harm by the
-/// theory with the largest P(tau | D) P(H | x, tau). It holds from some unknown time on. Of theories that tie, the one with the
-/// most harm counts.
+/// The bound of Proposition 3.4, for observations that are independent and identically distributed: the harm
+/// by the theory with the largest P(tau | D) P(H | x, tau). It holds from some unknown time on. Of theories
+/// that tie, the one with the most harm counts.
 ///
 /// # Panics
 ///
@@ -42,9 +43,9 @@ pub fn iid(posterior: &Posterior, harms: &[f64]) -> Option<f64> {
 /// The cautious set M^alpha of Proposition 4.6: theories by falling posterior, as long as each has at least alpha of
 /// the sum up to and with itself.
 ///
-/// If alpha is at most delta P(tau*), then with probability at least 1 - delta, for all times and all x, the true
-/// harm is at most [`CautiousSet::bound`]. Theories that tie are all in the set or none is, so that it does not depend on the
-/// order in which a sort leaves them.
+/// If alpha is at most delta P(tau*), then with probability at least 1 - delta, for all times and all x, the
+/// true harm is at most [`CautiousSet::bound`]. Theories that tie are all in the set or none is, so that it
+/// does not depend on the order in which a sort leaves them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CautiousSet {
     /// The least posterior in the set; `None` where the set is empty.

@@ -21,9 +21,9 @@ pub struct OverBudget {
 
 /// What a tenant may use in a window of time: the sum of the bounds of all that was let pass is at most the limit B.
 ///
-/// A threshold for each request alone bounds nothing over a long session. With the budget, on the event that the bounds hold
-/// (probability at least 1 - delta) the expected number of harms in the window is at most B, so the probability of any harm
-/// is at most delta + B (union bound).
+/// A threshold for each request alone bounds nothing over a long session. With the budget, on the event that
+/// the bounds hold (probability at least 1 - delta) the expected number of harms in the window is at most B,
+/// so the probability of any harm is at most delta + B (union bound).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HarmBudget {
     limit: f64,

@@ -53,9 +53,10 @@ impl Source {
 
 /// All that a guard ever learns from: what an event looked like, the label, and whose label it is.
 ///
-/// There is no field for anything that the guard's own verdicts bring about, such as acceptance, throughput, revenue or
-/// complaints about refusals. That is how consequence invariance (arXiv 2606.29657) is kept here: by having no place for
-/// it. [`Evidence::likelihood`] takes the struct apart field by field, so that a new one cannot slip in unseen.
+/// There is no field for anything that the guard's own verdicts bring about, such as acceptance, throughput,
+/// revenue or complaints about refusals. That is how consequence invariance (arXiv 2606.29657) is kept here:
+/// by having no place for it. [`Evidence::likelihood`] takes the struct apart field by field, so that a new
+/// one cannot slip in unseen.
 ///
 /// Evidence must not be chosen by its label: events without harm belong to it as much as those with harm.
 #[derive(Debug, Clone, Copy, PartialEq)]

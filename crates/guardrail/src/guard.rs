@@ -50,7 +50,8 @@ pub struct Reason<'a> {
     pub probability: f64,
 }
 
-/// A guardrail. Pure and deterministic: the same theories, settings and evidence in the same order give the same bits.
+/// A guardrail. Pure and deterministic: the same theories, settings and evidence in the same order give the
+/// same bits.
 #[derive(Debug, Clone)]
 pub struct Guard {
     theories: Theories,
@@ -72,7 +73,8 @@ impl Guard {
         Self { theories, settings, posterior, set, alarm: Alarm::default(), live }
     }
 
-    /// What the guard says to a request, against the budget of its tenant and window. Changes nothing: what goes ahead is to be
+    /// What the guard says to a request, against the budget of its tenant and window. Changes nothing: what
+    /// goes ahead is to be
     /// [spent](HarmBudget::spend) from the budget, and what happened then to be [learnt](Guard::learn).
     ///
     /// It fails closed: where the alarm was raised or no theory is left, everything is held.
@@ -99,7 +101,8 @@ impl Guard {
 
     /// Takes in one piece of evidence. Events that were held and then reviewed count as much as accepted ones.
     ///
-    /// The alarm looks at those whose bound, before this label, is at most the threshold: what the guard would let pass.
+    /// The alarm looks at those whose bound, before this label, is at most the threshold: what the guard
+    /// would let pass.
     pub fn learn(&mut self, evidence: &Evidence) {
         if let Some(bound) = self.bound(evidence.features).filter(|bound| *bound <= self.settings.threshold())
         {
@@ -115,7 +118,8 @@ impl Guard {
         self.set.narrow_telling(&self.posterior, |index| live.leave(index));
     }
 
-    /// The bound b(x): the most harm by a theory that is left, as [`RatioSet::bound`]. Never rises for the same x. `None` where no theory is left.
+    /// The bound b(x): the most harm by a theory that is left, as [`RatioSet::bound`]. Never rises for the
+    /// same x. `None` where no theory is left.
     #[must_use]
     pub fn bound(&self, x: Features) -> Option<f64> {
         if self.set.is_empty() {
@@ -170,10 +174,11 @@ impl Guard {
         self.settings
     }
 
-    /// All that evidence has changed, as canonical bytes to take a digest of. Two guards with the same theories and the same
-    /// bytes say the same for ever after. All numbers little-endian, `f64` by their bits: a line of text that names the form;
-    /// threshold, delta; number of updates; for each theory its posterior; number of theories left and the `u32` index of each; the alarm's
-    /// number of events, e-value, capital of each stake, and one byte for whether it was raised.
+    /// All that evidence has changed, as canonical bytes to take a digest of. Two guards with the same
+    /// theories and the same bytes say the same for ever after. All numbers little-endian, `f64` by their
+    /// bits: a line of text that names the form; threshold, delta; number of updates; for each theory its
+    /// posterior; number of theories left and the `u32` index of each; the alarm's number of events, e-value,
+    /// capital of each stake, and one byte for whether it was raised.
     #[must_use]
     pub fn state_bytes(&self) -> Vec<u8> {
         let mut bytes = b"sta-guardrail state 1\n".to_vec();

@@ -13,8 +13,9 @@ use crate::{
 /// How many groups are looked at side by side.
 const LANES: usize = 8;
 
-/// Theories that stand beside each other and have the same factors in their first clause, as one group: where the factors
-/// hold, the most harm by any of them that is left, and elsewhere the same. The family's 2,685 theories make 299 groups.
+/// Theories that stand beside each other and have the same factors in their first clause, as one group: where
+/// the factors hold, the most harm by any of them that is left, and elsewhere the same. The family's 2,685
+/// theories make 299 groups.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Live {
     masks: Vec<u32>,

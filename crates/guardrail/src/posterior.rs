@@ -107,7 +107,8 @@ impl Posterior {
     ///
     /// # Errors
     ///
-    /// Not one likelihood for each theory, or one that is no number from 0 to [`LIKELIHOOD_MAX`]; nothing has changed.
+    /// Not one likelihood for each theory, or one that is no number from 0 to [`LIKELIHOOD_MAX`]; nothing has
+    /// changed.
     pub fn update(&mut self, likelihoods: &[f64]) -> Result<(), LikelihoodError> {
         if likelihoods.len() != self.count() {
             return Err(LikelihoodError::Count { given: likelihoods.len(), theories: self.count() });

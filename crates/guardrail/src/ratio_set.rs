@@ -14,15 +14,17 @@ pub const EXPOSURES_MAX: u32 = 1_000_000;
 
 /// The theories whose posterior never yet fell below delta times their prior.
 ///
-/// Under tau, P(tau) / P(tau | D_t) is a non-negative martingale that begins at 1 (Proposition 4.2 of arXiv 2408.05284 for one theory),
-/// so by Ville's inequality the truth, whichever theory it is, ever leaves the set with probability at most delta. It is the
-/// prior-posterior-ratio confidence sequence of Waudby-Smith and Ramdas (arXiv 2006.04347). That the inequality is over all times
-/// at once is why a theory that once left stays out: the **running intersection** holds with the same probability, and a
-/// bound that once fell does not rise again.
+/// Under tau, P(tau) / P(tau | D_t) is a non-negative martingale that begins at 1 (Proposition 4.2 of arXiv
+/// 2408.05284 for one theory), so by Ville's inequality the truth, whichever theory it is, ever leaves the
+/// set with probability at most delta. It is the prior-posterior-ratio confidence sequence of Waudby-Smith
+/// and Ramdas (arXiv 2006.04347). That the inequality is over all times at once is why a theory that once
+/// left stays out: the **running intersection** holds with the same probability, and a bound that once fell
+/// does not rise again.
 ///
-/// Unlike the cautious set it needs no knowledge of the truth's prior, and no sort. At any one time some theory is in, for that
-/// with the largest likelihood has a posterior of at least its prior; over time the set can become empty. That says that the truth is none
-/// of the theories, or that what had probability at most delta has happened.
+/// Unlike the cautious set it needs no knowledge of the truth's prior, and no sort. At any one time some
+/// theory is in, for that with the largest likelihood has a posterior of at least its prior; over time the
+/// set can become empty. That says that the truth is none of the theories, or that what had probability at
+/// most delta has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RatioSet {
     delta: f64,
@@ -104,8 +106,8 @@ impl RatioSet {
         self.floors.iter().enumerate().filter(|(_, floor)| **floor > 0.0).map(|(index, _)| index)
     }
 
-    /// The most harm by a theory in the set, for the harm by each theory: with probability at least 1 - delta, for all times and
-    /// all x, the true harm is at most this. `None` of an empty set.
+    /// The most harm by a theory in the set, for the harm by each theory: with probability at least 1 -
+    /// delta, for all times and all x, the true harm is at most this. `None` of an empty set.
     ///
     /// # Panics
     ///
@@ -116,16 +118,18 @@ impl RatioSet {
     }
 }
 
-/// How many labelled exposures without harm, at features where a theory says `harm`, are enough for it to leave the set of this
-/// delta, whatever the other theories: what an evaluation has to show. `None` where more than [`EXPOSURES_MAX`] would be needed, or no number is
-/// enough. There must be a theory with prior `quiet_prior` that says only `background` there.
+/// How many labelled exposures without harm, at features where a theory says `harm`, are enough for it to
+/// leave the set of this delta, whatever the other theories: what an evaluation has to show. `None` where
+/// more than [`EXPOSURES_MAX`] would be needed, or no number is enough. There must be theories with a prior
+/// of `quiet_prior` together that say at most `background` there.
 ///
-/// The posterior of the one over its prior is (1 - harm)^n / P(D), and P(D) is at least quiet_prior (1 - background)^n. Nearly
-/// ln(1 / (delta quiet_prior)) / harm where the background is small.
+/// The posterior of the one over its prior is (1 - harm)^n / P(D), and P(D) is at least quiet_prior (1 -
+/// background)^n. Nearly ln(1 / (delta quiet_prior)) / harm where the background is small.
 ///
 /// # Errors
 ///
-/// A number is outside of its range: harm above 0 and at most 1, background and quiet prior and delta above 0 and below 1.
+/// A number is outside of its range: harm above 0 and at most 1, background and quiet prior and delta above 0
+/// and below 1.
 pub fn exposures_to_clear(
     harm: f64,
     quiet_prior: f64,

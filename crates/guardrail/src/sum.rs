@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sums and maxima of non-negative numbers that do not depend on the order in which the numbers come.
 //!
-//! Adding floating-point numbers in another order changes the last bits, and a last bit can change a verdict. Here each
-//! number is first rounded to a multiple of one step, and the multiples are added as integers.
+//! Adding floating-point numbers in another order changes the last bits, and a last bit can change a verdict.
+//! Here each number is first rounded to a multiple of one step, and the multiples are added as integers.
 
 /// How many numbers are added in one `u64` before it goes over into a wider one: each is at most 2^52 steps.
 const BLOCK: usize = 2048;
@@ -13,8 +13,8 @@ const LANES: usize = 8;
 /// Below this a probability is taken for zero, so that no platform's treatment of subnormal numbers can matter.
 pub(crate) const NEGLIGIBLE: f64 = 1e-290;
 
-/// The sum of finite numbers that are at least 0, the same for every order of them. Its error is at most that of adding
-/// them one after the other: 2^-53 of the largest for each of them.
+/// The sum of finite numbers that are at least 0, the same for every order of them. Its error is at most that
+/// of adding them one after the other: 2^-53 of the largest for each of them.
 pub(crate) fn sum(values: &[f64]) -> f64 {
     let largest = largest(values.iter().copied());
     if largest < NEGLIGIBLE {
@@ -27,8 +27,9 @@ pub(crate) fn sum(values: &[f64]) -> f64 {
     steps.total(blocks)
 }
 
-/// Changes each value by the number beside it, and sums them up on the way, the same for every order. Values before and
-/// after are from 0 to 1, and those before sum to no more than 1 but for rounding, so that a `u64` has room for all steps.
+/// Changes each value by the number beside it, and sums them up on the way, the same for every order. Values
+/// before and after are from 0 to 1, and those before sum to no more than 1 but for rounding, so that a `u64`
+/// has room for all steps.
 pub(crate) fn sum_while(
     values: &mut [f64],
     beside: impl Iterator<Item = f64>,
@@ -56,7 +57,8 @@ impl Steps {
         Self { scale: f64::from_bits(((largest.to_bits() >> 52) + 1) << 52) }
     }
 
-    /// How many steps a value is, rounded to the nearest: adding the power of two leaves just that in the low bits. At most 2^52.
+    /// How many steps a value is, rounded to the nearest: adding the power of two leaves just that in the low
+    /// bits. At most 2^52.
     fn count(self, value: f64) -> u64 {
         (value + self.scale).to_bits().wrapping_sub(self.scale.to_bits())
     }

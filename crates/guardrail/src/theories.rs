@@ -125,9 +125,10 @@ impl Theories {
         &self.start
     }
 
-    /// The theories and their prior as canonical bytes to take a digest of, so that a record can name them. All numbers little-endian, `f64`
-    /// by their bits: a line of text that names the form; number of theories; for each its prior, background, number of clauses, and for each
-    /// clause its factors as bits (`u32`) and its harm.
+    /// The theories and their prior as canonical bytes to take a digest of, so that a record can name them.
+    /// All numbers little-endian, `f64` by their bits: a line of text that names the form; number of
+    /// theories; for each its prior, background, number of clauses, and for each clause its factors as bits
+    /// (`u32`) and its harm.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = b"sta-guardrail theories 1\n".to_vec();

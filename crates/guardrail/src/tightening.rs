@@ -46,7 +46,8 @@ impl fmt::Display for HoldReason {
     }
 }
 
-/// What the guardrail adds to what the rules say. It has no value that permits anything, so no use of it can make a verdict looser.
+/// What the guardrail adds to what the rules say. It has no value that permits anything, so no use of it can
+/// make a verdict looser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[must_use = "a hold that nobody looks at holds nothing"]
 pub enum Tightening {
@@ -57,9 +58,11 @@ pub enum Tightening {
 }
 
 impl Tightening {
-    /// The strictest of the rules' verdict and this one, for verdicts in order of strictness with `hold` as theirs for "hold".
+    /// The strictest of the rules' verdict and this one, for verdicts in order of strictness with `hold` as
+    /// theirs for "hold".
     ///
-    /// This function is for any ordered type, so it knows no verdict but the two it is given; and what it gives back is never below `rules`.
+    /// This function is for any ordered type, so it knows no verdict but the two it is given; and what it
+    /// gives back is never below `rules`.
     /// ```
     /// use sta_guardrail::tightening::{HoldReason, Tightening};
     /// #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

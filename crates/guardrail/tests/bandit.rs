@@ -3,7 +3,9 @@
 
 use crate::simulation::{
     bandit::{Guardrail, Outcome, THEORIES, play, tightness},
-    bandit_reference::{ALPHAS, DELTA, EPISODES, THRESHOLDS, TIGHTNESS, cell},
+    bandit_reference::{
+        ALPHAS, BUDGET_DELTA, BUDGETS, DELTA, EPISODES, LARGE_ALPHAS, THRESHOLDS, TIGHTNESS, cell,
+    },
     estimate::{Estimate, share_error, shares_apart},
 };
 
@@ -60,7 +62,7 @@ fn the_cautious_sets_of_proposition_4_6_give_the_cells_of_the_reference() {
 
 #[test]
 fn whole_tie_groups_keep_large_alphas_from_being_deadly() {
-    for (alpha, reward, deaths) in [(1e-2, 9.95, 0.059), (1e-1, 9.78, 0.066), (1.0, 9.43, 0.069)] {
+    for (alpha, reward, deaths) in LARGE_ALPHAS {
         let outcome = play(Guardrail::Cautious(alpha), 0.1, None, PLAYED, 16);
         let scaled = outcome.reward.error * (PLAYED as f64 / EPISODES as f64).sqrt();
         let reward = outcome.reward.distance(Estimate { mean: reward, error: scaled });
@@ -83,10 +85,9 @@ fn the_ratio_set_keeps_the_truth_and_gives_the_cell_of_the_reference() {
 
 #[test]
 fn under_a_budget_deaths_stay_below_delta_and_the_budget_together() {
-    let known = [(0.02, 0.73, 0.0009), (0.05, 1.53, 0.0056), (0.1, 2.59, 0.0116), (0.2, 3.85, 0.0321)];
-    for (budget, reward, deaths) in known {
-        let outcome = play(Guardrail::Ratio(0.01), 1.0, Some(budget), PLAYED, 18);
-        assert!(outcome.deaths <= 0.01 + budget, "budget {budget}: {outcome:?}");
+    for (budget, reward, deaths) in BUDGETS {
+        let outcome = play(Guardrail::Ratio(BUDGET_DELTA), 1.0, Some(budget), PLAYED, 18);
+        assert!(outcome.deaths <= BUDGET_DELTA + budget, "budget {budget}: {outcome:?}");
         let scaled = outcome.reward.error * (PLAYED as f64 / EPISODES as f64).sqrt();
         let reward = outcome.reward.distance(Estimate { mean: reward, error: scaled });
         let deaths = shares_apart(outcome.deaths, PLAYED, deaths, EPISODES);

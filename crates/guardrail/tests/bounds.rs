@@ -94,6 +94,9 @@ fn the_exposures_that_clear_a_theory_are_those_of_the_rule_of_thumb() {
         let exposures = exposures_to_clear(harm, 0.25, 1e-4, 0.05).unwrap().unwrap();
         assert!(exposures <= thumb && 2 * exposures >= thumb, "{harm}: {exposures}, by the rule {thumb}");
     }
+    // With the backgrounds of the family, as docs/safety.md has it.
+    let family = [0.05, 0.2, 0.6].map(|harm| exposures_to_clear(harm, 0.25, 5e-3, 0.05).unwrap());
+    assert_eq!(family, [Some(95), Some(21), Some(5)]);
     assert_eq!(exposures_to_clear(0.1, 0.25, 0.1, 0.05), Ok(None), "no evidence tells them apart");
     assert!(exposures_to_clear(0.1, 0.0, 0.1, 0.05).is_err());
 }

@@ -59,7 +59,8 @@ fn theories_in_two_orders() -> impl Strategy<Value = (Weighted, Weighted)> {
         .prop_flat_map(|weighted| (Just(weighted.clone()), Just(weighted).prop_shuffle()))
 }
 
-/// Probabilities of harm and likelihoods by theory, and an order of the theories; few different numbers, so that many tie.
+/// Probabilities of harm and likelihoods by theory, and an order of the theories; few different numbers, so
+/// that many tie.
 fn columns_and_order() -> impl Strategy<Value = (Vec<f64>, Vec<Vec<f64>>, Vec<usize>)> {
     (1usize..80).prop_flat_map(|count| {
         let number = prop::sample::select(vec![0.001, 0.1, 0.3, 0.7, 1.0]);

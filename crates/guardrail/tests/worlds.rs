@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Worlds that the theories describe, where the promise must hold, and worlds that they do not, where the guard must close.
+//! Worlds that the theories describe, where the promise must hold, and worlds that they do not, where the
+//! guard must close.
 //!
 //! What another implementation measured over 100 to 200 lives of each world is in the comments and sets the ranges.
 
@@ -87,7 +88,8 @@ fn after_a_drift_the_guard_closes() {
 #[test]
 fn harm_by_a_hidden_factor_raises_the_alarm() {
     let lives = lives(World::Hidden, 45);
-    // 67 to 69 % alarms, some 590 requests after the onset; with bets that begin at every event it is all of them, sooner.
+    // 67 to 69 % alarms, some 590 requests after the onset; with bets that begin at every event it is all of
+    // them, sooner.
     at_least(lives.share(|life| life.alarm_at.is_some()), 0.95, "alarm");
     let median = lives.median(|life| life.alarm_at).unwrap();
     assert!((CHANGE_AT..CHANGE_AT + 590).contains(&median), "median {median}");
