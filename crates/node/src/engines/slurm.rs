@@ -74,8 +74,10 @@ struct Inner {
     moved_bell: Notify,
     /// Rung when there is something for the poller to do before its time.
     poller: Notify,
+    /// Rung when Slurm has taken a run: it is looked at soon, and with it all that follow it within that time.
+    handed_over: Notify,
     /// Runs that wait to be handed over, by account.
-    waiting: Mutex<HashMap<String, Vec<hand_over::Waiting>>>,
+    waiting: Mutex<HashMap<String, hand_over::Queue>>,
     /// Accounts whose directories this engine has made sure of.
     prepared: tokio::sync::Mutex<BTreeSet<String>>,
     /// Held while inputs come into an account's cache or leave it: one account never waits for another's files.
@@ -183,6 +185,7 @@ impl SlurmEngine {
             moved: Mutex::default(),
             moved_bell: Notify::new(),
             poller: Notify::new(),
+            handed_over: Notify::new(),
             waiting: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             caches: Mutex::default(),

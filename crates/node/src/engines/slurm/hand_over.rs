@@ -1,25 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Handing runs over to `sbatch`, those of one account together when the site's places are taken: one log-in for many.
+//! Handing runs over to `sbatch`, those of one account together where several wait: one log-in for many.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     Inner, lock,
     queue::{self, Refused},
     script::{self, Submission},
-    site_commands::{Said, words_of},
+    site_commands::{Said, closed, words_of},
 };
 use crate::engines::{EngineError, RunId};
 
-/// The most runs that one command hands over: few, because those of one command go one after the other.
-const TOGETHER_MAX: usize = 4;
+/// The most runs that one command hands over; they go one after the other.
+const TOGETHER_MAX: usize = 16;
+/// How many commands hand over runs of one account at once. What waits meanwhile goes together with the next one, so that the
+/// machine's time goes into `sbatch` and not into log-ins, and no account takes the places of all others.
+const ABREAST: usize = 3;
 const DOING: &str = "submit a job";
+
+/// The runs of one account that are to be handed over.
+#[derive(Debug)]
+pub(super) struct Queue {
+    turns: Arc<Semaphore>,
+    waiting: Vec<Waiting>,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { turns: Arc::new(Semaphore::new(ABREAST)), waiting: Vec::new() }
+    }
+}
 
 /// A run that waits for its turn, and who waits for its answer.
 #[derive(Debug)]
-pub(super) struct Waiting {
+struct Waiting {
     submission: Submission,
     answer: oneshot::Sender<Result<Said, String>>,
 }
@@ -32,27 +48,41 @@ impl Inner {
     pub(super) async fn sbatch(&self, submission: Submission) -> Result<Said, EngineError> {
         let account = submission.account.unix.clone();
         let (answer, mine) = oneshot::channel();
-        lock(&self.waiting).entry(account.clone()).or_default().push(Waiting { submission, answer });
-        // Whoever gets a place takes along what else waits by then.
-        let place = self.commands.place(DOING).await?;
-        let together: Vec<Waiting> = {
-            let mut waiting = lock(&self.waiting);
-            let queue = waiting.entry(account.clone()).or_default();
-            queue.drain(..queue.len().min(TOGETHER_MAX)).collect()
+        let turns = {
+            let mut queues = lock(&self.waiting);
+            let queue = queues.entry(account.clone()).or_default();
+            queue.waiting.push(Waiting { submission, answer });
+            Arc::clone(&queue.turns)
         };
-        if !together.is_empty() {
-            let submissions: Vec<Submission> =
-                together.iter().map(|waiting| waiting.submission.clone()).collect();
-            let script = script::submissions(&self.settings, &submissions);
-            let said = self.commands.script_in(&place, &account, DOING, &script).await;
-            answer_all(together, said);
-        }
-        drop(place);
+        self.hand_over_waiting(&account, &turns).await?;
         match mine.await {
             Ok(Ok(said)) => Ok(said),
             Ok(Err(said)) => Err(EngineError::Site { doing: DOING, said }),
             Err(_) => Err(EngineError::Site { doing: DOING, said: "the command was given up".to_owned() }),
         }
+    }
+}
+
+impl Inner {
+    /// Hands over what waits of an account, once it is its turn; nothing, where others have taken all of it along.
+    async fn hand_over_waiting(&self, account: &str, turns: &Semaphore) -> Result<(), EngineError> {
+        let _turn = turns.acquire().await.map_err(|_| closed(DOING))?;
+        if lock(&self.waiting).get(account).is_none_or(|queue| queue.waiting.is_empty()) {
+            return Ok(());
+        }
+        let place = self.commands.place(DOING).await?;
+        let together: Vec<Waiting> = match lock(&self.waiting).get_mut(account) {
+            Some(queue) => queue.waiting.drain(..queue.waiting.len().min(TOGETHER_MAX)).collect(),
+            None => Vec::new(),
+        };
+        if together.is_empty() {
+            return Ok(());
+        }
+        let submissions: Vec<Submission> =
+            together.iter().map(|waiting| waiting.submission.clone()).collect();
+        let script = script::submissions(&self.settings, &submissions);
+        answer_all(together, self.commands.script_in(&place, account, DOING, &script).await);
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Inner, Live, collect, lock,
@@ -65,11 +65,19 @@ pub(super) async fn follow(engine: Weak<Inner>) {
         drop(inner);
         tokio::select! {
             () = waited.poller.notified() => {}
+            () = soon(&waited.handed_over, begun + took + TICK.1.max(took * REST_FACTOR)) => {}
             () = hook_moves(path.as_deref(), &mut hook), if !idle => {}
             () = tokio::time::sleep_until(until), if !idle => {}
             () = gone(&engine) => return,
         }
     }
+}
+
+/// Returns once something was handed over, and not before its time: a look at the queue for each run of many would cost the
+/// cluster more than the runs do.
+async fn soon(handed_over: &Notify, at: Instant) {
+    handed_over.notified().await;
+    tokio::time::sleep_until(at).await;
 }
 
 /// Returns once nobody but the poller itself holds the engine.

@@ -125,13 +125,20 @@ impl Records {
         .map(|rows| rows == 1)
     }
 
+    /// Slurm's number for a run. Not synced to the disk by itself: should a power cut take it back, the intention is left, and
+    /// with it the look for the run by its name.
     pub(super) fn submitted(&self, run: RunId, slurm_id: u64, at: Timestamp) -> Result<(), EngineError> {
         let id = i64::try_from(slurm_id).unwrap_or(i64::MAX);
-        self.write(
+        let level = |level: &str| {
+            self.connection.pragma_update(None, "synchronous", level).map_err(|error| unreadable(&error))
+        };
+        level("NORMAL")?;
+        let written = self.write(
             "UPDATE runs SET phase = 'submitted', slurm_id = ?2, submitted_at = COALESCE(submitted_at, ?3) WHERE run = ?1 AND phase != 'finished'",
             params![run.to_string(), id, at.as_millisecond()],
-        )
-        .map(drop)
+        );
+        level("FULL")?;
+        written.map(drop)
     }
 
     pub(super) fn started(&self, run: RunId, at: Timestamp) -> Result<(), EngineError> {

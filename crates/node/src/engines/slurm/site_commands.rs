@@ -309,7 +309,8 @@ pub(super) fn words_of(said: &Said) -> String {
     format!("{text} (it ended with {code})")
 }
 
-fn closed(doing: &'static str) -> EngineError {
+/// What is said to who comes while the engine closes.
+pub(super) fn closed(doing: &'static str) -> EngineError {
     EngineError::Site { doing, said: "the engine is closing".to_owned() }
 }
 

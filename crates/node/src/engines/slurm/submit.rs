@@ -212,7 +212,7 @@ impl Inner {
         live.slurm_id = Some(slurm_id);
         live.submitted_at = now;
         self.remember(live);
-        self.poller.notify_one();
+        self.handed_over.notify_one();
         Ok(())
     }
 }
