@@ -25,7 +25,7 @@ use crate::{
     metrics::Metrics,
     outside::Outside,
     peers::{inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
-    steps::{arrive, disk},
+    steps::{arrive, disk, registry::VerifiedRecords},
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
 
@@ -58,6 +58,8 @@ pub struct Node {
     pub replays: ReplayCache,
     /// How much may be on its way to this node at once, in units of [`crate::steps::arrive`].
     pub(crate) arriving: Semaphore,
+    /// Records of datasets whose signatures it has verified.
+    pub(crate) records_verified: VerifiedRecords,
     wakers: BTreeMap<String, Arc<Notify>>,
     stopping: AtomicBool,
     stopped: Notify,
@@ -103,6 +105,7 @@ impl Node {
         let node = Arc::new(Self {
             replays: ReplayCache::new(outside.now()),
             arriving: Semaphore::new(arrive::UNITS),
+            records_verified: VerifiedRecords::default(),
             wakers,
             stopping: AtomicBool::new(false),
             stopped: Notify::new(),

@@ -16,13 +16,17 @@ use crate::{
 };
 
 /// How many effects one look into a lane takes.
-const BATCH: u32 = 64;
-/// How many effects of a lane are under way at once. No two are of one job: its effects keep their order.
-const ABREAST: usize = 32;
+const BATCH: u32 = 256;
+/// How many effects of a lane are under way at once, and of an engine's lane: the more of them wait there, the more it can hand
+/// over together. No two are of one job: its effects keep their order.
+const ABREAST: (usize, usize) = (32, 256);
 /// The shortest and the longest wait between two attempts of one effect.
 const RETRY_MS: (u64, u64) = (200, 30_000);
 /// The longest wait of a lane whose member does not answer before it is called again.
 const SILENCE_MS_MAX: u64 = 5000;
+/// The least time from one look of a lane, or of a site, to the next: under load what comes meanwhile is done together, and its
+/// records share their commits.
+const ROUND_MIN: Duration = Duration::from_millis(5);
 /// How long a lane without work sleeps before it looks by itself.
 const LANE_IDLE: Duration = Duration::from_secs(1);
 /// How many bytes are read, written or hashed without a thread of their own.
@@ -54,6 +58,7 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
     let waker = node.waker(&lane.to_string());
     let mut silences = 0;
     while !node.is_stopping() {
+        let begun = Instant::now();
         let due = node.store.read(|connection| outbox::due(connection, &lane, node.outside.now_ms(), BATCH));
         match due {
             Ok(due) if !due.is_empty() => {
@@ -62,6 +67,7 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
                     let wait_ms = RETRY_MS.0.saturating_mul(1 << silences.min(10)).min(SILENCE_MS_MAX);
                     node.pause(Duration::from_millis(wait_ms)).await;
                 }
+                node.pause(ROUND_MIN.saturating_sub(begun.elapsed())).await;
             }
             Ok(_) => wait(&node, &lane, &waker).await,
             Err(error) => {
@@ -76,8 +82,9 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
 /// for it would only fail too, and goes at once when it is back.
 async fn carry_out_all(node: &Node, lane: &Lane, due: &[Waiting]) -> bool {
     let (mut answers, mut waiting, mut under_way) = (true, due.iter(), FuturesUnordered::new());
+    let abreast = if matches!(lane, Lane::Engine(_)) { ABREAST.1 } else { ABREAST.0 };
     loop {
-        while answers && under_way.len() < ABREAST {
+        while answers && under_way.len() < abreast {
             let Some(next) = waiting.next() else { break };
             under_way.push(attempt(node, lane, next));
         }
@@ -139,6 +146,7 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
     // Kept over the rounds: what the engine has named is not lost when something else ends the wait.
     let mut moved = engine.moved();
     while !node.is_stopping() {
+        let begun = Instant::now();
         // Of an engine elsewhere it is known once its agent has called.
         looks.has_queue = engine.has_queue();
         if let Err(error) = watch::dispatch(&node, &site).await {
@@ -162,6 +170,7 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
             }
             _running = node.pause(looks.pause(Instant::now())) => {}
         }
+        node.pause(ROUND_MIN.saturating_sub(begun.elapsed())).await;
     }
 }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who and what this node vouches for: researchers, projects, datasets, visas and passports; each change is audited.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
 use sta_protocol::{
@@ -194,11 +198,37 @@ async fn keep_dataset(
     Ok(write.await?)
 }
 
+/// The most records that are remembered as verified.
+const VERIFIED_MAX: usize = 4096;
+
+/// Records whose signatures hold under the treaty that this node runs with, by the digest of their text: a job shows each of its
+/// datasets at every step, and a signature that held goes on to hold.
+#[derive(Debug, Default)]
+pub(crate) struct VerifiedRecords(Mutex<HashMap<Sha256Digest, DatasetRecord>>);
+
+impl VerifiedRecords {
+    fn get(&self, text: &Sha256Digest) -> Option<DatasetRecord> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned()
+    }
+
+    fn keep(&self, text: Sha256Digest, record: DatasetRecord) {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if records.len() >= VERIFIED_MAX {
+            records.clear();
+        }
+        records.insert(text, record);
+    }
+}
+
 /// The record, if the dataset's own member signed it.
 ///
 /// # Errors
 /// A sentence saying what is wrong with it.
 pub fn verify_record(node: &Node, signed: &Signed<DatasetRecord>) -> Result<DatasetRecord, String> {
+    let text = Sha256Digest::of(signed.as_str().as_bytes());
+    if let Some(record) = node.records_verified.get(&text) {
+        return Ok(record);
+    }
     let record = signed
         .verify(|key_id| node.treaty.signing_key(key_id).map(|(_, key)| key))
         .map_err(|error| error.to_string())?;
@@ -206,7 +236,9 @@ pub fn verify_record(node: &Node, signed: &Signed<DatasetRecord>) -> Result<Data
     if signer.as_ref() != Some(record.id.member()) || record.version != VERSION {
         return Err(format!("the record of `{}` is not signed by its own member", record.id));
     }
-    Ok(record.into_inner())
+    let record = record.into_inner();
+    node.records_verified.keep(text, record.clone());
+    Ok(record)
 }
 
 /// Issues a visa of this member, bound to the holder's key.
