@@ -28,8 +28,8 @@ use crate::{
     scene::{self, Scene},
 };
 
-/// How many jobs each measurement of a rate submits.
-const JOBS: usize = 300;
+/// How many jobs each measurement of a rate submits: some seconds' worth.
+const JOBS: usize = 960;
 /// How many jobs are run one after the other, by turns, for the times from submission to begin and from end to final state.
 const TURNS: usize = 15;
 /// How long anything may take.
