@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod engines;
+pub mod evaluation_log;
 pub mod http;
 pub mod keys;
 pub mod metrics;

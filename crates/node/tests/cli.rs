@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 mod agent;
 mod demo;
+mod evaluations;
 mod jobs;
 mod nodes;
 mod treaties;

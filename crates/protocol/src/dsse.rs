@@ -18,6 +18,8 @@ use crate::{
 
 /// The longest payload that is looked at, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// The longest envelope in JSON that is looked at, in bytes.
+pub const ENVELOPE_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
 
 /// A payload with signatures that nobody has checked yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +60,9 @@ pub enum EnvelopeError {
     #[error("not a DSSE envelope: it has exactly `payload`, `payloadType` and `signatures`")]
     Shape(#[source] serde_json::Error),
     /// Longer than is read.
-    #[error("the payload has {bytes} bytes; at most {PAYLOAD_BYTES_MAX} are read")]
+    #[error(
+        "the payload or the envelope around it has {bytes} bytes; at most {PAYLOAD_BYTES_MAX} of a payload are read"
+    )]
     TooLarge {
         /// Its length, in base64 where it is not decoded yet.
         bytes: usize,
@@ -138,7 +142,7 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::Shape`], [`EnvelopeError::TooLarge`] or [`EnvelopeError::TooManySignatures`].
     pub fn from_json(json: &[u8]) -> Result<Self, EnvelopeError> {
-        if json.len() > 2 * PAYLOAD_BYTES_MAX {
+        if json.len() > ENVELOPE_BYTES_MAX {
             return Err(EnvelopeError::TooLarge { bytes: json.len() });
         }
         let envelope: Self = serde_json::from_slice(json).map_err(EnvelopeError::Shape)?;
@@ -181,7 +185,7 @@ impl Envelope {
             let found = self.payload_type.chars().take(200).collect();
             return Err(EnvelopeError::WrongType { found, expected: payload_type });
         }
-        if self.payload.len() > 2 * PAYLOAD_BYTES_MAX {
+        if self.payload.len() > ENVELOPE_BYTES_MAX {
             return Err(EnvelopeError::TooLarge { bytes: self.payload.len() });
         }
         let payload = decode("payload", &self.payload)?;

@@ -17,12 +17,14 @@ pub mod client;
 mod dataset;
 pub mod demo;
 mod engines;
+mod evaluation;
 pub mod failure;
 pub mod files;
 pub mod init;
 pub mod job_file;
 mod jobs;
 mod logs;
+mod model;
 mod passport;
 mod policy;
 pub mod print;
@@ -32,6 +34,7 @@ mod release;
 mod researcher;
 mod result;
 pub mod serve;
+mod signers;
 mod statement;
 mod submit;
 pub mod treaty;
@@ -88,6 +91,12 @@ enum Command {
     /// Register datasets
     #[command(subcommand)]
     Dataset(dataset::DatasetCommand),
+    /// Export models in other people's formats
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+    /// Attest evaluations of weights, and verify attestations
+    #[command(subcommand)]
+    Evaluation(evaluation::EvaluationCommand),
     /// Submit a job
     Submit(Box<submit::SubmitArgs>),
     /// List jobs
@@ -156,6 +165,8 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Project(command) => project::run(&command, style).await.map(done),
         Command::Passport(command) => passport::run(&command, style).await.map(done),
         Command::Dataset(command) => dataset::run(&command, style).await.map(done),
+        Command::Model(command) => model::run(&command, style).map(done),
+        Command::Evaluation(command) => evaluation::run(&command, style),
         Command::Submit(args) => submit::run(&args, style).await,
         Command::Jobs(args) => jobs::list(&args, style).await.map(done),
         Command::Job(args) => jobs::show(&args, style).await.map(done),

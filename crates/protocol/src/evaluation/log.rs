@@ -82,7 +82,7 @@ pub enum LogRefused {
     NoResults,
     /// Not every sample was completed.
     #[error(
-        "{completed} of {total} samples were completed: run the evaluation again until there are some and all are"
+        "{completed} of {total} samples were completed: run the evaluation again, to the end of every sample"
     )]
     Incomplete {
         /// How many were.

@@ -36,11 +36,11 @@ fn a_croissant_document_becomes_facts() {
     let [file] = croissant.files.as_slice() else { panic!("{:?}", croissant.files) };
     assert_eq!(
         (file.name.as_str(), file.bytes, file.sha256.is_some()),
-        ("biopsies.csv", Some(119_913), true)
+        ("breast_cancer.csv", Some(119913), true)
     );
     insta::assert_json_snapshot!(croissant.facts, @r#"
     {
-      "source": "6a70800d210d76ac39c37cfe389a0f5c8fbff8ac5ddd7092a592883dca18e92e",
+      "source": "c35f5978db0426783815524e612fd082a3881270fd199409319d23afe7535a01",
       "description": "Measurements of cell nuclei from biopsies, one row for each biopsy, with the finding.",
       "licence": "https://de.sta.example/licences/research-only",
       "personal_information": "special",

@@ -45,7 +45,7 @@ fn a_real_log_of_a_run_that_failed_stopped_short_or_was_taken_back_proves_nothin
         .map(|name| format!("{name}: {}", refusal(&format!("inspect/{name}.json"))));
     insta::assert_snapshot!(refusals.join("\n"), @r#"
     error: the evaluation's status is `error` (RuntimeError('the provider closed the connection')); only `success` counts: run it again to its end
-    incomplete: 3 of 4 samples were completed: run the evaluation again until there are some and all are
+    incomplete: 3 of 4 samples were completed: run the evaluation again, to the end of every sample
     limited: the evaluation ran on a part of the suite (`eval.config.limit` is set): run the whole of it
     invalidated: the log was invalidated: what it says was taken back, so run the evaluation again
     "#);
@@ -71,8 +71,8 @@ fn a_log_that_is_odd_in_any_other_way_proves_nothing_either() {
     the evaluation's status is `started`; only `success` counts: run it again to its end
     the log says `success` and has no results: run the evaluation with its scorers (without `--no-score`)
     the log says `success` and has no results: run the evaluation with its scorers (without `--no-score`)
-    4 of 0 samples were completed: run the evaluation again until there are some and all are
-    5 of 4 samples were completed: run the evaluation again until there are some and all are
+    4 of 0 samples were completed: run the evaluation again, to the end of every sample
+    5 of 4 samples were completed: run the evaluation again, to the end of every sample
     the evaluation ran on a part of the suite (`eval.config.sample_id` is set): run the whole of it
     `stats.completed_at` of the log is not a time: the log does not say when the evaluation was over
     `stats.completed_at` of the log is 2020-01-01T00:00:00Z, before it began (2026-11-23T17:56:36Z)

@@ -48,7 +48,10 @@ fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
         // Lists of named things; a list of plain values is one value.
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (index, item) in items.iter().enumerate() {
-                let name = ["id", "name"].into_iter().find_map(|key| item[key].as_str()).map(str::to_owned);
+                let name = ["id", "name", "member"]
+                    .into_iter()
+                    .find_map(|key| item[key].as_str())
+                    .map(str::to_owned);
                 flatten(
                     &below(&name.or_else(|| route(item)).unwrap_or_else(|| index.to_string())),
                     item,

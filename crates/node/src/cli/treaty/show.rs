@@ -4,6 +4,7 @@
 use sta_protocol::{
     digest::Sha256Digest,
     ids::MemberId,
+    keys::PublicKey,
     treaty::{Series, Site, Treaty},
 };
 
@@ -57,16 +58,26 @@ pub(super) fn text(treaty: &Treaty, digest: Sha256Digest, unsigned: &[MemberId])
     });
     let packs = treaty.policies.iter().map(|pack| [pack.name.clone(), pack.sha256.to_string()]);
     let currency = &treaty.settlement.currency;
-    [
+    let mut parts = vec![
         head,
         table(["member", "name", "law", "node", "signing key"], members),
         table(["jurisdiction", "in"], areas),
         table(["data may go", "class", "operators", "ground", "until"], grounds),
         sites(treaty),
-        format!("Tariffs in {currency} an hour: a core, a GiB of memory, an accelerator. CO2 in g a kWh, lowest to highest hour of the day."),
+        format!(
+            "Tariffs in {currency} an hour: a core, a GiB of memory, an accelerator. CO2 in g a kWh, lowest to highest hour of the day."
+        ),
         table(["rule pack", "SHA-256"], packs),
-    ]
-    .join("\n\n")
+    ];
+    if !treaty.stop_authorities.is_empty() {
+        let authorities = treaty.stop_authorities.iter().map(|authority| {
+            let keys: Vec<_> = authority.keys.iter().map(PublicKey::key_id).collect();
+            let of = format!("{} of {}", authority.signatures_min, keys.len());
+            [authority.member.to_string(), of, keys.join(", ")]
+        });
+        parts.push(table(["may order a stop", "signatures", "keys"], authorities));
+    }
+    parts.join("\n\n")
 }
 
 fn sites(treaty: &Treaty) -> String {

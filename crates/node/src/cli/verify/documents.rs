@@ -7,7 +7,12 @@ use serde::Deserialize;
 use sta_protocol::{
     federation::{Admission, DatasetRecord, Offer, Progress, Receipt, Statement, Withdrawal},
     ids::MemberId,
+    incident::IncidentEntry,
     jws::{Document, Signed},
+    model::ModelRecord,
+    record::Record,
+    stop_order::StopAcknowledgement,
+    training::TrainingRun,
     treaty::VerifiedTreaty,
 };
 
@@ -30,12 +35,32 @@ pub(super) fn verify(treaty: &VerifiedTreaty, bytes: &[u8], doing: &str) -> Resu
         Receipt::TYP => one::<Receipt>(treaty, text, doing, |receipt| Some(&receipt.host)),
         Withdrawal::TYP => one::<Withdrawal>(treaty, text, doing, |withdrawal| Some(&withdrawal.home)),
         DatasetRecord::TYP => one::<DatasetRecord>(treaty, text, doing, |record| Some(record.id.member())),
+        ModelRecord::TYP => record::<ModelRecord>(treaty, text, doing, |model| Some(model.id.member())),
+        TrainingRun::TYP => record::<TrainingRun>(treaty, text, doing, |run| Some(run.model.member())),
+        IncidentEntry::TYP => record::<IncidentEntry>(treaty, text, doing, |entry| Some(&entry.member)),
+        StopAcknowledgement::TYP => {
+            record::<StopAcknowledgement>(treaty, text, doing, |answer| Some(&answer.member))
+        }
         // Either of its two members may sign it.
         Statement::TYP => one::<Statement>(treaty, text, doing, |_| None),
         other => {
             Err(Failure::new(doing, format!("its type is `{other}`, which is no document between members")))
         }
     }
+}
+
+/// A document with bounds of its own.
+fn record<T: Record>(
+    treaty: &VerifiedTreaty,
+    text: &str,
+    doing: &str,
+    owner: fn(&T) -> Option<&MemberId>,
+) -> Result<Holds, Failure> {
+    let holds = one::<T>(treaty, text, doing, owner)?;
+    let signed: Signed<T> = Signed::from_compact(text.to_owned()).trying_to(doing)?;
+    let checked = signed.verify_record(|key_id| treaty.signing_key(key_id).map(|(_, key)| key));
+    checked.trying_to(doing).map_err(|failure| failure.exit(Exit::Unverified))?;
+    Ok(holds)
 }
 
 fn one<T: Document>(

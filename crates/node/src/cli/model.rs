@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `sta model export`: a model's record as a CycloneDX 1.6 ML-BOM or as SPDX 3.0.1. Offline.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use sta_protocol::{
+    digest::Sha256Digest,
+    exports::{ModelExport, cyclonedx, serial_of, spdx},
+    jws::{COMPACT_BYTES_MAX, Signed},
+    model::ModelRecord,
+    record::Record as _,
+};
+
+use super::{
+    evaluation,
+    failure::{Exit, Failure, Trying},
+    print::{self, Style},
+    signers::SignersArgs,
+};
+
+/// What can be done with models.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum ModelCommand {
+    /// Write a model's record in another format
+    Export(ExportArgs),
+}
+
+/// What `sta model export` is told.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ExportArgs {
+    /// The record: JSON, or signed as compact JWS (then with --treaty or --public-key)
+    file: PathBuf,
+    /// The format
+    #[arg(long)]
+    format: Format,
+    /// An attestation over its weights, whose values go into the document; may be repeated
+    #[arg(long = "evaluation", value_name = "FILE")]
+    evaluations: Vec<PathBuf>,
+    #[command(flatten)]
+    signers: SignersArgs,
+    /// The document to write [default: standard output]
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// A format for models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// CycloneDX 1.6 ML-BOM
+    Cyclonedx,
+    /// SPDX 3.0.1 AI package, JSON-LD
+    Spdx,
+}
+
+/// Does it.
+///
+/// # Errors
+/// A file cannot be read, or the record or an attestation does not hold.
+pub(super) fn run(command: &ModelCommand, style: Style) -> Result<(), Failure> {
+    match command {
+        ModelCommand::Export(args) => export(args, style),
+    }
+}
+
+fn export(args: &ExportArgs, style: Style) -> Result<(), Failure> {
+    let doing = format!("export the model `{}`", args.file.display());
+    let record = read(args, &doing)?;
+    let weights = record.weights_digests();
+    let mut evaluations = Vec::new();
+    for path in &args.evaluations {
+        let evaluation = evaluation::read(path, &args.signers.read(&doing)?)?;
+        if let Some(missing) = evaluation.missing(&weights) {
+            let cause =
+                format!("the attestation `{}` says nothing about the weights {missing}", path.display());
+            return Err(Failure::new(doing, cause)
+                .exit(Exit::Usage)
+                .mend("Give the attestation over this model's weights, or leave it out."));
+        }
+        evaluations.push(evaluation);
+    }
+    let serial = serial_of(Sha256Digest::of_json(&record).trying_to(&doing)?);
+    // The record's own moment: the same record gives the same document on every machine.
+    let source = ModelExport {
+        record: &record,
+        evaluations: &evaluations,
+        at: record.recorded_at,
+        serial,
+        software_version: env!("CARGO_PKG_VERSION"),
+    };
+    let document = match args.format {
+        Format::Cyclonedx => cyclonedx(&source),
+        Format::Spdx => spdx(&source),
+    };
+    let Some(out) = &args.out else {
+        print::json(&document);
+        return Ok(());
+    };
+    let text = serde_json::to_string_pretty(&document).trying_to(&doing)?;
+    fs::write(out, text + "\n").trying_to(format!("write `{}`", out.display()))?;
+    style.answer(&serde_json::json!({"file": out, "model": record.id}), || {
+        format!("Model {} written to {}.", record.id, out.display())
+    });
+    Ok(())
+}
+
+fn read(args: &ExportArgs, doing: &str) -> Result<ModelRecord, Failure> {
+    let text = text_of(&args.file, doing)?;
+    let text = text.trim();
+    if text.starts_with('{') {
+        let usage = |failure: Failure| failure.exit(Exit::Usage);
+        let record: ModelRecord = serde_json::from_str(text).trying_to(doing).map_err(usage)?;
+        record.check().trying_to(doing).map_err(usage)?;
+        return Ok(record);
+    }
+    let signers = args.signers.read(doing)?;
+    let signed: Signed<ModelRecord> = Signed::from_compact(text.to_owned()).trying_to(doing)?;
+    let verified = signed
+        .verify_record(|key_id| signers.key(key_id))
+        .trying_to(doing)
+        .map_err(|failure| failure.exit(Exit::Unverified))?;
+    Ok(verified.into_inner())
+}
+
+fn text_of(path: &Path, doing: &str) -> Result<String, Failure> {
+    let bytes = fs::metadata(path).trying_to(doing)?.len();
+    if bytes > COMPACT_BYTES_MAX as u64 {
+        let cause = format!("it has {bytes} bytes; at most {COMPACT_BYTES_MAX} are read");
+        return Err(Failure::new(doing, cause).exit(Exit::Usage));
+    }
+    fs::read_to_string(path).trying_to(doing)
+}
