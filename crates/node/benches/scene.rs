@@ -176,6 +176,7 @@ pub(crate) async fn people(node: &Node, holder: &SigningKey) -> Result<String> {
         residency: Vec::new(),
         purposes: vec!["research".to_owned()],
         files: Vec::new(),
+        facts: None,
     };
     registry::add_dataset(node, digits).await?;
     Ok(registry::issue_passport(node, &researcher, Vec::new()).await?.as_str().to_owned())

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `sta dataset add`: brings a dataset's files to its member's node and registers them under the member's signature.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use http::Method;
-use sta_protocol::{class::Class, federation::DatasetFile, ids::Jurisdiction};
+use sta_protocol::{
+    class::Class,
+    croissant::{CROISSANT_BYTES_MAX, Croissant},
+    federation::DatasetFile,
+    ids::Jurisdiction,
+};
 
 use super::{
     failure::{Exit, Failure, Trying},
@@ -49,6 +58,9 @@ pub(super) struct AddArgs {
     /// A purpose that it may serve; may be repeated; any if none
     #[arg(long = "purpose")]
     purposes: Vec<String>,
+    /// Its description in Croissant 1.0 (JSON-LD), whose facts go into the record
+    #[arg(long, value_name = "croissant.json")]
+    croissant: Option<PathBuf>,
     /// What people call it [default: its name]
     #[arg(long)]
     title: Option<String>,
@@ -71,6 +83,14 @@ pub(super) async fn run(command: &DatasetCommand, style: Style) -> Result<(), Fa
 }
 
 async fn add(args: &AddArgs, style: Style) -> Result<(), Failure> {
+    let croissant = args.croissant.as_deref().map(read_croissant).transpose()?;
+    if let Some(croissant) = &croissant {
+        croissant
+            .facts
+            .check(args.class)
+            .trying_to("register the dataset")
+            .map_err(|failure| failure.exit(Exit::Usage))?;
+    }
     let client = args.who.client()?;
     let mut files = Vec::new();
     for path in &args.files {
@@ -81,9 +101,11 @@ async fn add(args: &AddArgs, style: Style) -> Result<(), Failure> {
         };
         let name = name.ok_or_else(no_name)?;
         let file = LocalFile::of(path)?;
+        check_digest(croissant.as_ref(), &name, &file)?;
         upload(&client, &file).await?;
         files.push(DatasetFile { name, sha256: file.sha256, bytes: file.bytes });
     }
+    let facts = croissant.map(|croissant| croissant.facts);
     let request = NewDatasetDocument {
         name: args.name.clone(),
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
@@ -92,6 +114,7 @@ async fn add(args: &AddArgs, style: Style) -> Result<(), Failure> {
         residency: args.residency.clone(),
         purposes: args.purposes.clone(),
         files,
+        facts,
     };
     let request = serde_json::to_value(request).trying_to("write the request")?;
     let answer = client.ask(Method::POST, "/v1/datasets", Some(&request)).await?;
@@ -100,6 +123,28 @@ async fn add(args: &AddArgs, style: Style) -> Result<(), Failure> {
         format!("Dataset {} registered: class {}, {} file(s).", record.id, record.class, record.files.len())
     });
     Ok(())
+}
+
+fn read_croissant(path: &Path) -> Result<Croissant, Failure> {
+    let doing = format!("read the description `{}`", path.display());
+    let mut json = Vec::new();
+    let file = File::open(path).trying_to(&doing)?;
+    file.take(CROISSANT_BYTES_MAX as u64 + 1).read_to_end(&mut json).trying_to(&doing)?;
+    Croissant::from_json(&json).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))
+}
+
+/// A file that the description gives another digest is not the file that was described.
+fn check_digest(croissant: Option<&Croissant>, name: &str, file: &LocalFile) -> Result<(), Failure> {
+    let described = croissant.and_then(|croissant| croissant.files.iter().find(|known| known.name == name));
+    match described.and_then(|known| known.sha256) {
+        Some(sha256) if sha256 != file.sha256 => {
+            let cause = format!("its SHA-256 is {}, and the description says {sha256}", file.sha256);
+            Err(Failure::new(format!("register `{name}`"), cause)
+                .exit(Exit::Usage)
+                .mend("Give the file that was described, or describe this one."))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn text(list: &DatasetList) -> String {

@@ -44,6 +44,7 @@ pub(super) async fn add_dataset(
         residency: new.residency,
         purposes: new.purposes,
         files: new.files,
+        facts: new.facts,
     };
     let signed = registry::add_dataset(&node, new).await?;
     Ok((StatusCode::CREATED, Json(document(signed)?)).into_response())

@@ -10,6 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use sta_protocol::{
     class::Class,
+    dataset_facts::DatasetFacts,
     digest::Sha256Digest,
     federation::{DatasetFile, DatasetRecord, VERSION},
     ids::{DatasetId, JobId, Jurisdiction, ProjectId, ResearcherId},
@@ -47,6 +48,8 @@ pub struct NewDataset {
     pub purposes: Vec<String>,
     /// Its files, which are in this node's blobs already.
     pub files: Vec<DatasetFile>,
+    /// What else this member states of it.
+    pub facts: Option<DatasetFacts>,
 }
 
 /// What a visa is to say.
@@ -128,6 +131,9 @@ pub async fn add_dataset(node: &Node, new: NewDataset) -> Result<Signed<DatasetR
     if let Some(file) = new.files.iter().find(|file| !sta_protocol::job::is_file_name(&file.name)) {
         return Err(malformed(format!("`{}` is not a plain file name", file.name)));
     }
+    if let Some(facts) = &new.facts {
+        facts.check(new.class).map_err(|error| malformed(error.to_string()))?;
+    }
     let record = DatasetRecord {
         version: VERSION,
         id,
@@ -137,7 +143,7 @@ pub async fn add_dataset(node: &Node, new: NewDataset) -> Result<Signed<DatasetR
         residency: new.residency,
         purposes: new.purposes,
         files: new.files,
-        facts: None,
+        facts: new.facts,
         recorded_at: node.outside.now(),
     };
     let signed = Signed::sign(&record, &node.keys.signing).map_err(|error| malformed(error.to_string()))?;

@@ -267,6 +267,7 @@ async fn add_datasets(nodes: &[Arc<Node>]) {
             residency: residency.iter().map(|place| place.parse().expect("a name")).collect(),
             purposes: vec!["research".to_owned()],
             files: vec![add_file(node, name)],
+            facts: None,
         };
         let record = registry::add_dataset(node, new).await.expect("a dataset");
         for other in nodes.iter().filter(|other| other.member() != node.member()) {

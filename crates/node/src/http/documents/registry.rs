@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sta_protocol::{
     class::Class,
+    dataset_facts::DatasetFacts,
     federation::{DatasetFile, DatasetRecord},
     ids::{DatasetId, Jurisdiction, ProjectId, ResearcherId},
     jws::Signed,
@@ -101,6 +102,10 @@ pub struct NewDatasetDocument {
     /// Its files.
     #[schema(value_type = Vec<DatasetFileDocument>)]
     pub files: Vec<DatasetFile>,
+    /// What else is stated of it, as `sta dataset add --croissant` reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub facts: Option<DatasetFacts>,
 }
 
 /// A dataset as its member vouches for it.
@@ -125,6 +130,10 @@ pub struct DatasetDocument {
     /// Its files.
     #[schema(value_type = Vec<DatasetFileDocument>)]
     pub files: Vec<DatasetFile>,
+    /// What else its member states of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub facts: Option<DatasetFacts>,
     /// When this record was made.
     #[schema(value_type = String, format = DateTime)]
     pub recorded_at: Timestamp,
@@ -203,6 +212,7 @@ impl DatasetDocument {
             residency: record.residency,
             purposes: record.purposes,
             files: record.files,
+            facts: record.facts,
             recorded_at: record.recorded_at,
             signed,
         }
