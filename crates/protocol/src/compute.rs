@@ -62,6 +62,13 @@ impl TeraFlop {
         self.0
     }
 
+    /// The number of petaFLOP (10^15), rounded up: what rules compare, whose thresholds are whole numbers of it too, so
+    /// that an amount strictly above one stays strictly above it.
+    #[must_use]
+    pub const fn peta_rounded_up(self) -> u64 {
+        self.0.div_ceil(1000)
+    }
+
     /// The sum, which stops at the largest amount.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

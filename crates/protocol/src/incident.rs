@@ -112,18 +112,18 @@ pub struct Opening {
     pub evidence: Vec<Sha256Digest>,
 }
 
-/// A kind of incident, as the law's clocks tell them apart.
+/// A kind of incident, as the law's clocks tell them apart, in the words of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum IncidentKind {
     /// Serious and irreversible disruption of critical infrastructure (Regulation (EU) 2024/1689, Art. 3(49)(b)).
-    CriticalInfrastructure,
+    CriticalInfrastructureDisruption,
     /// A breach of cybersecurity, the theft or self-exfiltration of weights included (Art. 55(1)(c), (d)).
-    SecurityBreach,
+    CyberBreach,
     /// A death (Art. 3(49)(a)).
     Death,
     /// Other serious harm to health, property, environment or fundamental rights (Art. 3(49)(a), (c), (d)).
-    SeriousHarm,
+    OtherSerious,
     /// The same infringement of rights in at least two Member States (Art. 3(61), 73(3)).
     WidespreadInfringement,
     /// A breach of personal data (GDPR Art. 33).
@@ -134,6 +134,24 @@ pub enum IncidentKind {
     GuardrailAlarm,
     /// Anything else that was worth an entry.
     Other,
+}
+
+impl IncidentKind {
+    /// The word for it, as on the wire and in rules.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CriticalInfrastructureDisruption => "critical-infrastructure-disruption",
+            Self::CyberBreach => "cyber-breach",
+            Self::Death => "death",
+            Self::OtherSerious => "other-serious",
+            Self::WidespreadInfringement => "widespread-infringement",
+            Self::PersonalDataBreach => "personal-data-breach",
+            Self::ForeignOrder => "foreign-order",
+            Self::GuardrailAlarm => "guardrail-alarm",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A verified chain, read from its first entry to its last.

@@ -146,12 +146,12 @@ impl ModelCompute {
     }
 }
 
-/// A kind of content that a model takes in or generates.
+/// A kind of content that a model takes in or generates, in the words of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Modality {
     /// Language.
-    Text,
+    Language,
     /// Pictures.
     Image,
     /// Moving pictures.
@@ -175,12 +175,12 @@ impl Modality {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Text => "text",
+            Self::Language => "language",
             Self::Image => "image",
             Self::Video => "video",
             Self::Audio => "audio",
             Self::Tabular => "tabular",
-            Self::TimeSeries => "time_series",
+            Self::TimeSeries => "time-series",
             Self::Code => "code",
             Self::Action => "action",
             Self::Prediction => "prediction",
@@ -228,9 +228,9 @@ pub struct Provider {
     pub authorised_representative: Option<String>,
 }
 
-/// A kind of document that a rule may ask for. The article is of Regulation (EU) 2024/1689 where no other law is named.
+/// A kind of document that a rule may ask for, in the words of the rules. The article is of Regulation (EU) 2024/1689 where no other law is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum DocumentKind {
     /// Technical documentation of a high-risk system (Art. 11, Annex IV).
     AnnexIv,
@@ -246,6 +246,8 @@ pub enum DocumentKind {
     RiskManagement,
     /// Data and data governance (Art. 10).
     DataGovernance,
+    /// Keeping of logs (Art. 12).
+    Logging,
     /// Instructions for use (Art. 13).
     Instructions,
     /// How people oversee it (Art. 14).
@@ -275,24 +277,25 @@ impl DocumentKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::AnnexIv => "annex_iv",
-            Self::AnnexXi => "annex_xi",
-            Self::AnnexXii => "annex_xii",
-            Self::CopyrightPolicy => "copyright_policy",
-            Self::TrainingSummary => "training_summary",
-            Self::RiskManagement => "risk_management",
-            Self::DataGovernance => "data_governance",
+            Self::AnnexIv => "annex-iv",
+            Self::AnnexXi => "annex-xi",
+            Self::AnnexXii => "annex-xii",
+            Self::CopyrightPolicy => "copyright-policy",
+            Self::TrainingSummary => "training-summary",
+            Self::RiskManagement => "risk-management",
+            Self::DataGovernance => "data-governance",
+            Self::Logging => "logging",
             Self::Instructions => "instructions",
             Self::Oversight => "oversight",
             Self::Conformity => "conformity",
-            Self::EuDatabase => "eu_database",
-            Self::NotHighRisk => "not_high_risk",
-            Self::SystemicNotification => "systemic_notification",
-            Self::FundamentalRights => "fundamental_rights",
-            Self::DataProtectionImpact => "data_protection_impact",
-            Self::AlgorithmicImpact => "algorithmic_impact",
+            Self::EuDatabase => "eu-database",
+            Self::NotHighRisk => "not-high-risk",
+            Self::SystemicNotification => "systemic-notification",
+            Self::FundamentalRights => "fundamental-rights",
+            Self::DataProtectionImpact => "data-protection-impact",
+            Self::AlgorithmicImpact => "algorithmic-impact",
             Self::Security => "security",
-            Self::ModelCard => "model_card",
+            Self::ModelCard => "model-card",
         }
     }
 }
@@ -400,7 +403,11 @@ impl Record for ModelRecord {
         self.check_documents()?;
         check_unique("takes", &self.takes)?;
         check_unique("generates", &self.generates)?;
-        check_not_empty("generates", self.generates.len(), "say what the model generates, such as `text`")?;
+        check_not_empty(
+            "generates",
+            self.generates.len(),
+            "say what the model generates, such as `language`",
+        )?;
         check_unique("evaluations", &self.evaluations)?;
         check_unique("purposes", &self.purposes)?;
         self.purposes.iter().try_for_each(|purpose| check_word("purposes", purpose))?;

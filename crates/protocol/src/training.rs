@@ -122,7 +122,11 @@ impl Record for TrainingRun {
         check_unique("jobs", &self.jobs)?;
         check_unique("datasets", &self.datasets)?;
         check_unique("generates", &self.generates)?;
-        check_not_empty("generates", self.generates.len(), "say what the model generates, such as `text`")?;
+        check_not_empty(
+            "generates",
+            self.generates.len(),
+            "say what the model generates, such as `language`",
+        )?;
         if let Some(base) = &self.base {
             base.check("base")?;
         }

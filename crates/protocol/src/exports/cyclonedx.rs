@@ -217,6 +217,7 @@ fn reference_type(kind: DocumentKind) -> &'static str {
         | DocumentKind::CopyrightPolicy
         | DocumentKind::TrainingSummary
         | DocumentKind::DataGovernance
+        | DocumentKind::Logging
         | DocumentKind::Instructions
         | DocumentKind::Oversight
         | DocumentKind::Security => "documentation",

@@ -238,6 +238,7 @@ fn reference_type(kind: DocumentKind) -> &'static str {
         | DocumentKind::CopyrightPolicy
         | DocumentKind::TrainingSummary
         | DocumentKind::DataGovernance
+        | DocumentKind::Logging
         | DocumentKind::Instructions
         | DocumentKind::Oversight => "documentation",
         DocumentKind::EuDatabase | DocumentKind::SystemicNotification => "other",

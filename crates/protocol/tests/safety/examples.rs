@@ -57,7 +57,7 @@ pub(crate) fn run() -> TrainingRun {
         base: Some(base()),
         jobs: vec![job(1)],
         datasets: vec!["de/hospital".parse().unwrap()],
-        generates: vec![Modality::Text],
+        generates: vec![Modality::Language],
         purpose: "health-research".to_owned(),
         market_eu: false,
         research_only: true,
@@ -120,8 +120,8 @@ pub(crate) fn model() -> ModelRecord {
             metered_teraflop: Some(TeraFlop::new(9_800_000_000).unwrap()),
             energy_wh: Some(4_250_500),
         },
-        takes: vec![Modality::Text],
-        generates: vec![Modality::Text],
+        takes: vec![Modality::Language],
+        generates: vec![Modality::Language],
         openness: Openness { licence: Some("Apache-2.0".to_owned()), ..Openness::default() },
         purposes: vec!["health-research".to_owned()],
         provider: Provider {
@@ -143,7 +143,7 @@ pub(crate) fn steps() -> Vec<IncidentStep> {
     let evidence = vec![Sha256Digest::of(b"the gateway's log of that hour")];
     vec![
         IncidentStep::Opened(Opening {
-            kind: IncidentKind::SecurityBreach,
+            kind: IncidentKind::CyberBreach,
             model: Some("ca/tumour-notes".parse().unwrap()),
             job: Some(job(1)),
             site: Some("juelich".parse().unwrap()),

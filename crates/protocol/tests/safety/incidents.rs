@@ -20,12 +20,20 @@ fn a_chain_is_followed_from_the_first_entry_to_the_last() {
     let entries = chain(steps());
     let incident = Incident::follow(&entries, known).unwrap();
     let kinds =
-        [(IncidentKind::SecurityBreach, at(NOW - 600)), (IncidentKind::PersonalDataBreach, at(NOW + 3600))];
+        [(IncidentKind::CyberBreach, at(NOW - 600)), (IncidentKind::PersonalDataBreach, at(NOW + 3600))];
     assert_eq!(incident.kinds, kinds);
     assert_eq!(incident.notified, [("LDI NRW".to_owned(), at(NOW + 7200))]);
     assert_eq!((incident.resolved_at, incident.closed), (Some(at(NOW + 9000)), true));
     assert_eq!((incident.length, incident.head), (6, entries[5].digest()));
     assert_eq!(incident.evidence.len(), 1);
+}
+
+#[test]
+fn the_words_for_kinds_are_those_of_the_wire() {
+    for word in ["cyber-breach", "death", "critical-infrastructure-disruption", "guardrail-alarm"] {
+        let kind: IncidentKind = serde_json::from_value(word.into()).unwrap();
+        assert_eq!((kind.as_str(), serde_json::to_value(kind).unwrap()), (word, word.into()));
+    }
 }
 
 #[test]

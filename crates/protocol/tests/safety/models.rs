@@ -69,11 +69,11 @@ fn what_is_wrong_with_a_model_is_said_with_how_to_mend_it() {
     `weights` names `../model`: use a plain file name of at most 200 bytes, without `/`
     `weights` gives `model.safetensors` 0 bytes: give its length
     `lineage.base.compute` is `scratch`, and there is a base: use `known`, `unknown` or `unknown_systemic`
-    `generates` is empty: say what the model generates, such as `text`
+    `generates` is empty: say what the model generates, such as `language`
     `purposes` is `Health research`: use a short name such as `research`
     `evaluations` has Sha256Digest(74888d2ce5e9a3132cd6e85868db151f33bf78314d0b5258348fefc7302d253d) twice: leave one out
     `evaluations` has 1001 items: at most 1000
-    `documents.annex_xi` says nothing: give its `uri`, its `sha256`, or both
+    `documents.annex-xi` says nothing: give its `uri`, its `sha256`, or both
     `openness.licence_is_free` is true without a licence: name it in `licence`
     "#);
 }
@@ -101,7 +101,7 @@ fn the_words_for_documents_and_modalities_are_those_of_the_wire() {
     for kind in record.documents.keys() {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }
-    for kind in ["annex_xi", "eu_database", "training_summary", "not_high_risk"] {
+    for kind in ["annex-xi", "eu-database", "training-summary", "not-high-risk"] {
         let read: DocumentKind = serde_json::from_value(kind.into()).unwrap();
         assert_eq!(read.as_str(), kind);
     }

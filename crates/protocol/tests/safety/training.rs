@@ -37,6 +37,15 @@ fn six_n_d_is_exact_and_rounds_up_to_whole_teraflop() {
 }
 
 #[test]
+fn rules_compare_whole_petaflop_and_a_threshold_stays_one() {
+    for threshold in [TeraFlop::GENERAL_PURPOSE, TeraFlop::SYSTEMIC] {
+        assert_eq!(threshold.peta_rounded_up() * 1000, threshold.get());
+        let above = threshold.plus(TeraFlop::new(1).unwrap());
+        assert_eq!(above.peta_rounded_up(), threshold.peta_rounded_up() + 1);
+    }
+}
+
+#[test]
 fn metered_operations_are_seconds_times_peak_times_utilisation() {
     // One hour of 1000 accelerators at 40 % of 989 teraFLOP/s: 3.6e6 s x 989e12 x 0.4 = 1.42416e21.
     let metered = run().metered(&time("gh200", 3_600_000 * 1000)).unwrap();
