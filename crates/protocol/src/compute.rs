@@ -156,10 +156,21 @@ pub fn metered(
 }
 
 /// The published peak of a known accelerator for BF16 or FP16 matrices without sparsity, in gigaFLOP/s (the vendors'
-/// data sheets). A registration may not claim less, or time on it would count too little.
+/// data sheets). A registration may not claim less, or time on it would count too little. Known is what has a name among
+/// the parts of the site's name for it, such as `nvidia_a100-sxm4-80gb`; a part of an accelerator (`a100_1g.5gb`) is not.
 #[must_use]
 pub fn published_peak_gigaflop_per_s(gpu_type: &str) -> Option<u64> {
-    let peak = match gpu_type {
+    let name = gpu_type.to_ascii_lowercase();
+    let parts = || name.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_slice = |part: &str| {
+        part.strip_suffix('g')
+            .is_some_and(|count| !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit()))
+    };
+    if parts().any(is_slice) { None } else { parts().find_map(published_peak) }
+}
+
+fn published_peak(part: &str) -> Option<u64> {
+    let peak = match part {
         "v100" => 125_000,
         "a100" => 312_000,
         "h100" | "h200" | "gh200" => 989_000,

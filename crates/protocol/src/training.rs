@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// The longest name of a type of accelerator, as in a job's shape.
+const GPU_TYPE_BYTES_MAX: usize = 40;
+
 /// A training run as it is registered; a later registration of the same run replaces an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,7 +97,13 @@ impl TrainingRun {
         check_length("rates", self.rates.len())?;
         for (gpu_type, rate) in &self.rates {
             let field = format!("rates.{gpu_type}");
-            check_word(&field, gpu_type)?;
+            let plain = gpu_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            if !plain || gpu_type.is_empty() || gpu_type.len() > GPU_TYPE_BYTES_MAX {
+                return invalid(
+                    "rates",
+                    format!("names `{gpu_type}`: use the site's short name, such as `gh200`"),
+                );
+            }
             if !rate.is_sane() {
                 let problem =
                     "needs a peak of 1 to 10^9 gigaFLOP/s and a utilisation of 1 to 1000000 millionths";

@@ -4,12 +4,17 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 use sta_protocol::{
+    croissant::Croissant,
     digest::{Sha256Digest, is_canonical_json, verify_content_digest},
+    dsse::Envelope,
+    evaluation::{Criterion, Evaluated, verify},
     holder_proof::{ExpectedHolder, HolderProof, holder_proof, verify_holder_proof},
     http_signature::{ReceivedRequest, ReceivedResponse, sign_response, verify_request, verify_response},
     jws::{MultiSigned, Signed},
     keys::{PublicKey, Thumbprint, VisaPublicKey, VisaSigningKey},
+    model::ModelRecord,
     passport::{PassportToken, issue_passport, verify_passport},
+    stop_order::SignedStopOrder,
     subject::Subject,
     visa::{VisaToken, verify_visa},
 };
@@ -20,6 +25,7 @@ use crate::{
         passport_claims, role, session, trusted,
     },
     http_signatures::{BODY, URI, response, signed_request, signer},
+    safety::examples::attestation,
 };
 
 /// Offers one text or byte string to every parser that reads what others wrote.
@@ -28,6 +34,12 @@ fn offer_to_all_parsers(bytes: &[u8]) {
     let _ = VisaSigningKey::from_pkcs8_der(bytes);
     let _ = serde_json::from_slice::<MultiSigned>(bytes);
     let _ = serde_json::from_slice::<VisaPublicKey>(bytes);
+    let _ = serde_json::from_slice::<ModelRecord>(bytes);
+    let _ = serde_json::from_slice::<SignedStopOrder>(bytes);
+    assert!(Evaluated::from_header(bytes).is_err() && Croissant::from_json(bytes).is_err());
+    if let Ok(envelope) = Envelope::from_json(bytes) {
+        assert!(verify(&envelope, known).is_err());
+    }
     if let Ok(value) = HeaderValue::from_bytes(bytes) {
         offer_as_header(&value);
     }
@@ -36,6 +48,7 @@ fn offer_to_all_parsers(bytes: &[u8]) {
     let _ = text.parse::<PublicKey>();
     let _ = text.parse::<Thumbprint>();
     let _ = text.parse::<Subject>();
+    let _ = text.parse::<Criterion>();
     let _ = VisaSigningKey::from_pkcs8_pem(&text);
     let _ = verify_content_digest(&text, b"");
     if let Ok(signed) = Signed::<Note>::from_compact(text.clone()) {
@@ -128,6 +141,20 @@ proptest! {
             _ => body = change(BODY),
         }
         prop_assert!(check_request(&method, &uri, &headers, &body).is_err());
+    }
+
+    #[test]
+    fn no_changed_byte_of_an_attestation_changes_what_it_says(at in any::<prop::sample::Index>(), mask in 1_u8..=255) {
+        let whole = attestation().to_json().unwrap();
+        let mut changed = whole.clone();
+        changed[at.index(whole.len())] ^= mask;
+        if let Ok(verified) = Envelope::from_json(&changed).map_err(drop).and_then(|changed| verify(&changed, known).map_err(drop)) {
+            // The same bytes in the other alphabet of base64 say the same.
+            let original = verify(&attestation(), known).unwrap();
+            prop_assert_eq!(verified.evaluated(), original.evaluated());
+            prop_assert_eq!(verified.weights(), original.weights());
+            prop_assert_eq!(verified.result(), original.result());
+        }
     }
 
     #[test]

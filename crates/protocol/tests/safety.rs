@@ -3,7 +3,7 @@
 
 mod croissant;
 mod evaluations;
-mod examples;
+pub(crate) mod examples;
 mod exports;
 mod incidents;
 mod models;

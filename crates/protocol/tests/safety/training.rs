@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sta_protocol::{
-    compute::{BaseCompute, GpuRate, TeraFlop, Threshold, TrainingCompute, crossed, metered},
+    compute::{
+        BaseCompute, GpuRate, TeraFlop, Threshold, TrainingCompute, crossed, metered,
+        published_peak_gigaflop_per_s,
+    },
     digest::JSON_INTEGER_MAX,
     record::Record as _,
     training::TrainingRun,
@@ -54,6 +57,21 @@ fn metered_operations_are_seconds_times_peak_times_utilisation() {
     insta::assert_snapshot!(unknown, @"1 ms were metered on accelerators of type `h100`, for which the training run gives no rate: register the run again with `rates.h100`");
     // Time that was not used needs no rate.
     assert_eq!(run().metered(&time("h100", 0)).unwrap().added_teraflop, TeraFlop::ZERO);
+}
+
+#[test]
+fn a_known_accelerator_is_found_in_the_sites_name_for_it() {
+    let cases = [
+        ("gh200", Some(989_000)),
+        ("nvidia_A100-SXM4-80GB", Some(312_000)),
+        ("mi300x", Some(1_307_400)),
+        ("nvidia_a100_1g.5gb", None),
+        ("xa100", None),
+        ("", None),
+    ];
+    for (name, peak) in cases {
+        assert_eq!(published_peak_gigaflop_per_s(name), peak, "{name}");
+    }
 }
 
 #[test]
