@@ -15,16 +15,15 @@ use sta_protocol::{
     digest::Sha256Digest,
     dsse::{ENVELOPE_BYTES_MAX, Envelope},
     evaluation::{Criterion, NewAttestation, TestResult, VerifiedEvaluation, verify},
-    keys::SigningKey,
 };
 
 use super::{
     failure::{Exit, Failure, Trying},
     files::LocalFile,
     print::Style,
-    signers::{Signers, SignersArgs},
+    signers::{Signers, SignersArgs, signing_key},
 };
-use crate::{evaluation_log, keys::read_secret};
+use crate::evaluation_log;
 
 /// What can be done with evaluations.
 #[derive(Debug, Clone, Subcommand)]
@@ -88,7 +87,7 @@ fn attest(args: &AttestArgs, style: Style) -> Result<(), Failure> {
     let doing = format!("attest the evaluation `{}`", args.log.display());
     let (evaluated, log) = evaluation_log::read(&args.log).trying_to(&doing)?;
     let weights = args.weights.iter().map(|path| named_digest(path)).collect::<Result<Vec<_>, _>>()?;
-    let key = signing_key(&args.key)?;
+    let key = signing_key(&args.key, &doing)?;
     let new = NewAttestation {
         evaluated,
         log,
@@ -174,17 +173,6 @@ fn named_digest(path: &Path) -> Result<(String, Sha256Digest), Failure> {
         Failure::new(format!("read `{}`", path.display()), "it has no file name in Unicode").exit(Exit::Usage)
     };
     Ok((name.ok_or_else(no_name)?, LocalFile::of(path)?.sha256))
-}
-
-fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
-    let doing = "sign the attestation";
-    let seed = read_secret(path).trying_to(doing)?;
-    let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| {
-        Failure::new(doing, format!("the key file `{}` has {} bytes, not 32", path.display(), seed.len()))
-            .exit(Exit::Usage)
-            .mend("Give the file keys/signing.seed of a node that `sta init` made.")
-    })?;
-    Ok(SigningKey::from_seed(seed))
 }
 
 fn document(verified: &VerifiedEvaluation) -> Value {

@@ -36,6 +36,7 @@ mod result;
 pub mod serve;
 mod signers;
 mod statement;
+mod stop;
 mod submit;
 pub mod treaty;
 pub mod verify;
@@ -97,6 +98,9 @@ enum Command {
     /// Attest evaluations of weights, and verify attestations
     #[command(subcommand)]
     Evaluation(evaluation::EvaluationCommand),
+    /// Write, sign and verify orders to stop
+    #[command(subcommand)]
+    Stop(stop::StopCommand),
     /// Submit a job
     Submit(Box<submit::SubmitArgs>),
     /// List jobs
@@ -166,6 +170,7 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Passport(command) => passport::run(&command, style).await.map(done),
         Command::Dataset(command) => dataset::run(&command, style).await.map(done),
         Command::Model(command) => model::run(&command, style).map(done),
+        Command::Stop(command) => stop::run(&command, style).map(done),
         Command::Evaluation(command) => evaluation::run(&command, style),
         Command::Submit(args) => submit::run(&args, style).await,
         Command::Jobs(args) => jobs::list(&args, style).await.map(done),

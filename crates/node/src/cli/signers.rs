@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whose signatures a command believes: those of a treaty's members, or of keys that are named.
+//! Whose signatures a command believes: those of a treaty's members, or of keys that are named; and the key that it signs with.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
-use sta_protocol::keys::PublicKey;
+use sta_protocol::keys::{PublicKey, SigningKey};
 
 use super::{
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, Trying},
     treaty::verified,
 };
+use crate::keys::read_secret;
 
 /// The keys to believe.
 #[derive(Debug, Clone, Args)]
@@ -62,4 +66,18 @@ impl Signers {
         let name = |key_id: &String| self.0.get(key_id).map(|(_, name)| name.clone());
         key_ids.iter().filter_map(name).collect()
     }
+}
+
+/// The private key of a file that nobody else can read.
+///
+/// # Errors
+/// It is missing, readable by others, or no key.
+pub(super) fn signing_key(path: &Path, doing: &str) -> Result<SigningKey, Failure> {
+    let seed = read_secret(path).trying_to(doing)?;
+    let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| {
+        Failure::new(doing, format!("the key file `{}` has {} bytes, not 32", path.display(), seed.len()))
+            .exit(Exit::Usage)
+            .mend("Give the file keys/signing.seed of a node that `sta init` made, or 32 random bytes of your own.")
+    })?;
+    Ok(SigningKey::from_seed(seed))
 }
