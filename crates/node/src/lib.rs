@@ -16,7 +16,3 @@ pub mod steps;
 pub mod store;
 pub mod text;
 mod worker;
-
-/// The C library's own allocator took a sixth of the processor time of a submission.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
