@@ -21,6 +21,7 @@ mod demo;
 mod evaluations;
 mod jobs;
 mod nodes;
+mod stops;
 mod treaties;
 
 /// What a command answered.

@@ -105,7 +105,7 @@ pub enum StopRefused {
     },
     /// Too few of those who may have signed.
     #[error(
-        "{found} of those who may have signed the order, and {wanted} must: ask others of {member} to sign it too"
+        "the order has {found} of the {wanted} signatures that it needs: ask others of {member} to sign it too"
     )]
     TooFewSignatures {
         /// The member.

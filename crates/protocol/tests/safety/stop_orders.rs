@@ -78,7 +78,7 @@ fn an_order_of_too_few_of_strangers_or_out_of_time_stops_nothing() {
         refused(&good, NOW + 86_400),
     ];
     insta::assert_snapshot!(refusals.map(|refusal| refusal.to_string()).join("\n"), @r#"
-    1 of those who may have signed the order, and 2 must: ask others of ca to sign it too
+    the order has 1 of the 2 signatures that it needs: ask others of ca to sign it too
     the order is one of de, and these are the keys of ca
     the order is good from 2026-11-23T12:00:00Z to 2026-11-24T12:00:00Z, and it is 2026-11-23T11:59:54Z: give a new one
     the order is good from 2026-11-23T12:00:00Z to 2026-11-24T12:00:00Z, and it is 2026-11-24T12:00:00Z: give a new one
