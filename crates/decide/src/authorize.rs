@@ -22,9 +22,11 @@ use crate::{
 mod context;
 mod pack;
 mod rules;
+mod shipped;
 
 pub use context::{Fact, FactSheet};
-pub use rules::{PackError, Rule, Rules, RulesError, SHIPPED_PACKS, SHIPPED_SCHEMA};
+pub use rules::{PackError, Rule, Rules, RulesError};
+pub use shipped::{SHIPPED_CASES, SHIPPED_FACTS, SHIPPED_PACKS, SHIPPED_SCHEMA};
 
 /// What the rules are asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,11 +39,80 @@ pub enum Action {
     Export,
     /// A steward lowers the class of an output.
     Release,
+    /// Which classes of the law a model is in.
+    Classify,
+    /// Which classes of the law a transfer is in.
+    ClassifyTransfer,
+    /// G1: a job's purpose at a site.
+    Screen,
+    /// G1: a dataset goes to a site.
+    MoveData,
+    /// G2: a training run begins or goes on.
+    Train,
+    /// G3: weights leave their site.
+    ExportWeights,
+    /// G3: a model is served or placed on the market.
+    Serve,
+    /// G4: a request to a model.
+    Infer,
+    /// G5: an agent calls a tool.
+    CallTool,
+    /// G6: what follows from an incident.
+    Incident,
+    /// G7: whether an order stops it.
+    Stop,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 4] = [Self::Run, Self::Process, Self::Export, Self::Release];
+    pub const ALL: [Self; 15] = [
+        Self::Run,
+        Self::Process,
+        Self::Export,
+        Self::Release,
+        Self::Classify,
+        Self::ClassifyTransfer,
+        Self::Screen,
+        Self::MoveData,
+        Self::Train,
+        Self::ExportWeights,
+        Self::Serve,
+        Self::Infer,
+        Self::CallTool,
+        Self::Incident,
+        Self::Stop,
+    ];
+
+    /// The action of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+
+    /// Every name, for a sentence.
+    #[must_use]
+    pub fn names() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+
+    /// Whether it is one of the gates (with the two questions before them): their rules have dates and effects.
+    #[must_use]
+    pub fn is_gate(self) -> bool {
+        match self {
+            Self::Run | Self::Process | Self::Export | Self::Release => false,
+            Self::Classify
+            | Self::ClassifyTransfer
+            | Self::Screen
+            | Self::MoveData
+            | Self::Train
+            | Self::ExportWeights
+            | Self::Serve
+            | Self::Infer
+            | Self::CallTool
+            | Self::Incident
+            | Self::Stop => true,
+        }
+    }
 
     /// Its name in the schema.
     #[must_use]
@@ -51,6 +122,17 @@ impl Action {
             Self::Process => "process",
             Self::Export => "export",
             Self::Release => "release",
+            Self::Classify => "classify",
+            Self::ClassifyTransfer => "classify-transfer",
+            Self::Screen => "screen",
+            Self::MoveData => "move-data",
+            Self::Train => "train",
+            Self::ExportWeights => "export-weights",
+            Self::Serve => "serve",
+            Self::Infer => "infer",
+            Self::CallTool => "call-tool",
+            Self::Incident => "incident",
+            Self::Stop => "stop",
         }
     }
 
@@ -61,6 +143,17 @@ impl Action {
             Self::Process => ("Researcher", "Dataset"),
             Self::Export => ("Researcher", "Output"),
             Self::Release => ("Steward", "Output"),
+            Self::Classify
+            | Self::ClassifyTransfer
+            | Self::Screen
+            | Self::MoveData
+            | Self::Train
+            | Self::ExportWeights
+            | Self::Serve
+            | Self::Infer
+            | Self::CallTool
+            | Self::Incident
+            | Self::Stop => ("Requester", "Subject"),
         }
     }
 }

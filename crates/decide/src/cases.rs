@@ -11,17 +11,41 @@
 //! set = { "data.class" = "protected", "data.stays_in_nation" = false }
 //! refused = ["SOV-003"]             # or: granted = ["ADM-002"]
 //! ```
+//! A case of a gate changes facts of the `[section.*]` of its file, or of the file of facts that all share, and has a day:
+//! ```toml
+//! [[case]]
+//! name = "a recruiting system without its file is not served"
+//! about = "EU-09"
+//! action = "serve"
+//! on = "2027-12-02"                 # else the file's `today`
+//! set = { "intent.purpose" = "employment", "model.documents" = ["annex-iv"] }
+//! vouched = { "model.evaluations" = "attested" }
+//! verdict = "DENY"
+//! rules = ["EU-09"]                 # all that bind, but for those that only set a class
+//! warned = []                       # optional: all that warn
+//! before = "ALLOW"                  # optional: the verdict on the day before, on which the rule warns
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Context, EntityUid};
+use jiff::civil::Date;
 use serde::Deserialize;
-use sta_protocol::{ids::MemberId, refusal::Refusal};
+use sta_protocol::{
+    gate::{Answer, Provenance, Verdict as GateVerdict},
+    ids::MemberId,
+    refusal::Refusal,
+};
 
 use crate::{
     authorize::{Action, Fact, FactSheet, Rules, evaluate},
     verdict::Verdict,
 };
+
+mod gates;
+mod tested;
+
+pub use tested::untested;
 
 /// The most cases in one file.
 const CASES_MAX: usize = 10_000;
@@ -33,6 +57,8 @@ pub enum Outcome {
     Granted(Vec<String>),
     /// Refused by these rules, sorted.
     Refused(Vec<String>),
+    /// What a gate answers: its verdict, the rules that bind and those that warn, each sorted.
+    Gate(GateVerdict, Vec<String>, Vec<String>),
 }
 
 impl std::fmt::Display for Outcome {
@@ -40,6 +66,15 @@ impl std::fmt::Display for Outcome {
         match self {
             Self::Granted(permits) => write!(f, "granted by {}", permits.join(", ")),
             Self::Refused(rules) => write!(f, "refused by {}", rules.join(", ")),
+            Self::Gate(verdict, rules, warned) => {
+                write!(f, "{verdict}")?;
+                let mut part = |word: &str, ids: &[String]| match ids {
+                    [] => Ok(()),
+                    ids => write!(f, "{word} {}", ids.join(", ")),
+                };
+                part(" by", rules)?;
+                part("; warned by", warned)
+            }
         }
     }
 }
@@ -61,6 +96,8 @@ pub struct CaseResult {
     pub got: Outcome,
     /// The refusals in full; empty where it was granted.
     pub refusals: Vec<Refusal>,
+    /// The day it was asked about and the whole answer, of a gate.
+    pub answer: Option<(Date, Answer)>,
     /// Whether both are the same.
     pub passed: bool,
 }
@@ -84,8 +121,18 @@ pub enum CasesError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CasesFile {
+    /// Whole sheets, by action.
+    #[serde(default)]
     facts: BTreeMap<String, toml::Table>,
-    #[serde(rename = "case")]
+    /// Facts of the gates, by section.
+    #[serde(default)]
+    section: BTreeMap<String, toml::Table>,
+    /// Who vouches for facts of the gates, by path.
+    #[serde(default)]
+    vouched: BTreeMap<String, Provenance>,
+    /// The day of the gates' cases that name none.
+    today: Option<String>,
+    #[serde(rename = "case", default)]
     cases: Vec<RawCase>,
 }
 
@@ -101,6 +148,13 @@ struct RawCase {
     remove: Vec<String>,
     granted: Option<Vec<String>>,
     refused: Option<Vec<String>>,
+    #[serde(default)]
+    vouched: BTreeMap<String, Provenance>,
+    on: Option<String>,
+    verdict: Option<GateVerdict>,
+    rules: Option<Vec<String>>,
+    warned: Option<Vec<String>>,
+    before: Option<GateVerdict>,
 }
 
 /// Runs every case of one file.
@@ -108,44 +162,54 @@ struct RawCase {
 /// # Errors
 /// The file does not parse, or a case names an action, rule or fact that does not exist.
 pub fn run(rules: &Rules, text: &str) -> Result<Vec<CaseResult>, CasesError> {
-    let file: CasesFile = toml::from_str(text).map_err(|error| CasesError::Syntax(error.to_string()))?;
+    run_on(rules, "", text)
+}
+
+/// Runs every case of one file whose cases of gates stand on shared facts: the text of a file with `[section.*]` and
+/// `[vouched]`.
+///
+/// # Errors
+/// As [`run`]; and the shared facts do not parse.
+pub fn run_on(rules: &Rules, shared: &str, text: &str) -> Result<Vec<CaseResult>, CasesError> {
+    let read = |text: &str| toml::from_str(text).map_err(|error| CasesError::Syntax(error.to_string()));
+    let (mut file, shared): (CasesFile, CasesFile) = (read(text)?, read(shared)?);
     if file.cases.len() > CASES_MAX {
         return Err(CasesError::Syntax(format!(
             "{} cases in one file: at most {CASES_MAX}",
             file.cases.len()
         )));
     }
+    for (section, facts) in shared.section {
+        file.section.entry(section).or_insert(facts);
+    }
+    for (path, provenance) in shared.vouched {
+        file.vouched.entry(path).or_insert(provenance);
+    }
     let mut names = BTreeSet::new();
     let twice = file.cases.iter().find(|case| !names.insert(case.name.as_str()));
     if let Some(case) = twice {
         return Err(wrong(case, "occurs twice: each case needs a sentence of its own".to_owned()));
     }
-    file.cases.iter().map(|case| run_case(rules, &file.facts, case)).collect()
-}
-
-/// The guards of `rules` that lack a case which they refuse, or a granted case that is about them.
-///
-/// A guard without the first may never refuse; one without the second may refuse everything.
-#[must_use]
-pub fn untested(rules: &Rules, results: &[CaseResult]) -> Vec<String> {
-    let refused = |id: &str, result: &CaseResult| matches!(&result.got, Outcome::Refused(by) if by.iter().any(|rule| rule == id));
-    let granted = |result: &CaseResult| matches!(result.got, Outcome::Granted(_));
-    let tested = |id: &str| {
-        let mut about = results.iter().filter(|result| result.about == id);
-        about.clone().any(|result| refused(id, result)) && about.any(granted)
-    };
-    rules.rules().filter(|rule| rule.is_guard && !tested(&rule.id)).map(|rule| rule.id.clone()).collect()
+    let mut results = Vec::new();
+    for case in &file.cases {
+        let action = Action::from_name(&case.action).ok_or_else(|| {
+            wrong(case, format!("has the action `{}`: use one of {}", case.action, Action::names()))
+        })?;
+        if action.is_gate() {
+            results.extend(gates::run_case(rules, &file, case, action)?);
+        } else {
+            results.push(run_case(rules, &file.facts, case, action)?);
+        }
+    }
+    Ok(results)
 }
 
 fn run_case(
     rules: &Rules,
     facts: &BTreeMap<String, toml::Table>,
     case: &RawCase,
+    action: Action,
 ) -> Result<CaseResult, CasesError> {
-    let known = Action::ALL.into_iter().find(|action| action.as_str() == case.action);
-    let action = known.ok_or_else(|| {
-        wrong(case, format!("has the action `{}`: use run, process, export or release", case.action))
-    })?;
     let sheet = sheet_of(facts, case)?;
     if case.remove.is_empty() {
         check_types(rules, action, &sheet)
@@ -159,7 +223,7 @@ fn run_case(
         }
     };
     match &mut expected {
-        Outcome::Granted(ids) | Outcome::Refused(ids) => ids.sort(),
+        Outcome::Granted(ids) | Outcome::Refused(ids) | Outcome::Gate(_, ids, _) => ids.sort(),
     }
     let by: MemberId = "ca".parse().map_err(|_| wrong(case, "has no member that decides".to_owned()))?;
     let verdict = evaluate(rules, action, &sheet, &by);
@@ -173,7 +237,17 @@ fn run_case(
         }
     };
     let (name, about) = (case.name.clone(), case.about.clone());
-    Ok(CaseResult { passed: got == expected, name, about, action, sheet, expected, got, refusals })
+    Ok(CaseResult {
+        passed: got == expected,
+        name,
+        about,
+        action,
+        sheet,
+        expected,
+        got,
+        refusals,
+        answer: None,
+    })
 }
 
 /// The whole sheet of the case's action with the case's changes.
@@ -189,17 +263,21 @@ fn sheet_of(facts: &BTreeMap<String, toml::Table>, case: &RawCase) -> Result<Fac
             set(&mut sheet, case, &format!("{section}.{name}"), value)?;
         }
     }
+    change(&mut sheet, case)?;
+    Ok(sheet)
+}
+
+/// The case's changes of a whole sheet.
+fn change(sheet: &mut FactSheet, case: &RawCase) -> Result<(), CasesError> {
     for (path, value) in &case.set {
         if sheet.get(path).is_none() {
-            return Err(wrong(case, format!("sets `{path}`, which [facts.{}] does not have", case.action)));
+            return Err(wrong(case, format!("sets `{path}`, which {} does not have", case.action)));
         }
-        set(&mut sheet, case, path, value)?;
+        set(sheet, case, path, value)?;
     }
     match case.remove.iter().find(|path| !sheet.remove(path)) {
-        Some(path) => {
-            Err(wrong(case, format!("removes `{path}`, which [facts.{}] does not have", case.action)))
-        }
-        None => Ok(sheet),
+        Some(path) => Err(wrong(case, format!("removes `{path}`, which {} does not have", case.action))),
+        None => Ok(()),
     }
 }
 
@@ -209,18 +287,17 @@ fn set(sheet: &mut FactSheet, case: &RawCase, path: &str, value: &toml::Value) -
     };
     let fact = match value {
         toml::Value::Boolean(flag) => Some(Fact::Flag(*flag)),
+        toml::Value::Integer(number) => Some(Fact::Number(*number)),
         toml::Value::String(text) => Some(Fact::Text(text.clone())),
         toml::Value::Array(items) => words(items).map(Fact::Words),
-        toml::Value::Integer(_)
-        | toml::Value::Float(_)
-        | toml::Value::Datetime(_)
-        | toml::Value::Table(_) => None,
+        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     };
     match fact.map(|fact| sheet.set(path, fact)) {
         Some(true) => Ok(()),
-        Some(false) | None => {
-            Err(wrong(case, format!("has a wrong `{path}`: use true or false, a text, or a list of texts")))
-        }
+        Some(false) | None => Err(wrong(
+            case,
+            format!("has a wrong `{path}`: use true or false, a whole number, a text, or a list of texts"),
+        )),
     }
 }
 

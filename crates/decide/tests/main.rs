@@ -8,8 +8,12 @@
 
 mod admit;
 mod authorize;
+mod clocks;
 mod example;
+mod gates;
+mod lattice;
 mod ledger;
+mod lint;
 mod missing_facts;
 mod packs;
 mod place;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A missing fact never turns a refusal into a permit.
+//! A missing fact never turns a refusal of a job into a permit; the gates have the same law in `gates.rs`.
 
 use proptest::{prelude::*, sample::Index};
 use sta_decide::{
@@ -12,7 +12,9 @@ use sta_protocol::ids::MemberId;
 use crate::example::rules;
 
 fn rules_and_results() -> (&'static Rules, Vec<CaseResult>) {
-    (rules(), crate::packs::all_results(rules()))
+    let mut results = crate::packs::all_results(rules());
+    results.retain(|result| result.answer.is_none());
+    (rules(), results)
 }
 
 fn is_granted(rules: &Rules, case: &CaseResult, sheet: &sta_decide::authorize::FactSheet) -> bool {

@@ -4,29 +4,28 @@
 use std::fmt::Write as _;
 
 use sta_decide::{
-    authorize::{FactSheet, Rules},
+    authorize::{FactSheet, Rules, SHIPPED_CASES, SHIPPED_FACTS},
     cases::{self, CaseResult},
 };
 
 use crate::example::rules;
 
-const FILES: [(&str, &str); 2] = [
-    ("sovereignty", include_str!("../../../policies/sovereignty.cases.toml")),
-    ("data-transfer", include_str!("../../../policies/data-transfer.cases.toml")),
-];
-
 pub(crate) fn all_results(rules: &Rules) -> Vec<CaseResult> {
-    FILES.iter().flat_map(|(name, text)| check(rules, name, text)).collect()
+    SHIPPED_CASES.iter().flat_map(|(name, text)| check(rules, name, text)).collect()
+}
+
+fn sovereignty() -> &'static str {
+    SHIPPED_CASES.iter().find(|(name, _)| *name == "sovereignty.cases.toml").unwrap().1
 }
 
 /// Runs one file of cases and says which of them failed.
 fn check(rules: &Rules, name: &str, text: &str) -> Vec<CaseResult> {
-    let results = cases::run(rules, text).unwrap_or_else(|error| panic!("{name}.cases.toml: {error}"));
+    let results = cases::run_on(rules, SHIPPED_FACTS, text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let failed = results.iter().filter(|result| !result.passed);
     let lines: Vec<String> = failed
         .map(|result| format!("{}: wants {}, got {}", result.name, result.expected, result.got))
         .collect();
-    assert!(lines.is_empty(), "{name}.cases.toml:\n{}", lines.join("\n"));
+    assert!(lines.is_empty(), "{name}:\n{}", lines.join("\n"));
     results
 }
 
@@ -54,6 +53,22 @@ fn the_matrix_of_decisions_is_the_one_that_was_reviewed() {
         for refusal in &result.refusals {
             writeln!(matrix, "    {}: {}", refusal.rule, refusal.fact_line()).unwrap();
         }
+        for reason in result.answer.iter().flat_map(|(_, answer)| answer.reasons()) {
+            let facts: Vec<String> =
+                reason.facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let effects: Vec<String> = reason.effects.iter().map(ToString::to_string).collect();
+            let lacking: Vec<String> =
+                reason.unproven.iter().map(|gap| format!("; {} is {}", gap.fact, gap.has.as_str())).collect();
+            writeln!(
+                matrix,
+                "    {} {}: {}{}",
+                reason.rule,
+                effects.join(";"),
+                facts.join("; "),
+                lacking.concat()
+            )
+            .unwrap();
+        }
     }
     insta::with_settings!({ snapshot_path => "../../../policies", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("decisions", matrix);
@@ -63,7 +78,7 @@ fn the_matrix_of_decisions_is_the_one_that_was_reviewed() {
 #[test]
 fn a_case_that_names_no_such_fact_or_has_a_wrong_type_does_not_run() {
     let rules = rules();
-    let file = |change: &str| FILES[0].1.replace("set = { \"treaty.in_force\" = false }", change);
+    let file = |change: &str| sovereignty().replace("set = { \"treaty.in_force\" = false }", change);
     for change in [
         "set = { \"treaty.in_forc\" = false }",
         "set = { \"treaty.in_force\" = \"no\" }",

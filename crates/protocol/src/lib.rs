@@ -14,6 +14,7 @@ pub mod dsse;
 pub mod evaluation;
 pub mod exports;
 pub mod federation;
+pub mod gate;
 pub mod holder_proof;
 pub mod http_signature;
 mod identity_token;

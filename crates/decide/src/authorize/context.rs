@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use cedar_policy::{Context, RestrictedExpression};
-use sta_protocol::ids::Jurisdiction;
+use sta_protocol::{gate::Provenance, ids::Jurisdiction};
 
 use crate::facts::{DataFacts, ExportFacts, HomeFacts, ReleaseFacts, RunFacts, SiteFacts, WayHome};
 
@@ -16,6 +16,8 @@ const NONE: &str = "none";
 pub enum Fact {
     /// Yes or no.
     Flag(bool),
+    /// A number, in the unit that its name says.
+    Number(i64),
     /// A word.
     Text(String),
     /// A set of words, in a fixed order.
@@ -26,6 +28,7 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(flag) => flag.fmt(f),
+            Self::Number(number) => number.fmt(f),
             Self::Text(text) => f.write_str(text),
             Self::Words(words) if words.is_empty() => f.write_str(NONE),
             Self::Words(words) => f.write_str(&words.join(",")),
@@ -33,43 +36,79 @@ impl fmt::Display for Fact {
     }
 }
 
-/// Sections of named facts: what one question to the rules is about.
+/// Sections of named facts: what one question to the rules is about, and who vouches for each.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FactSheet(BTreeMap<String, BTreeMap<String, Fact>>);
+pub struct FactSheet {
+    sections: BTreeMap<String, BTreeMap<String, Fact>>,
+    /// Who vouches, by path; a fact that is not here is declared.
+    vouched: BTreeMap<String, Provenance>,
+}
 
 impl FactSheet {
     /// The fact at `section.name`.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Fact> {
         let (section, name) = path.split_once('.')?;
-        self.0.get(section)?.get(name)
+        self.sections.get(section)?.get(name)
     }
 
     /// Every path, in order.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(|(section, facts)| facts.keys().map(move |name| format!("{section}.{name}")))
+        let paths = |(section, facts): (&String, &BTreeMap<String, Fact>)| -> Vec<String> {
+            facts.keys().map(|name| format!("{section}.{name}")).collect()
+        };
+        self.sections.iter().flat_map(paths)
     }
 
     /// Sets the fact at `section.name`; false when `path` is not of that form.
     pub fn set(&mut self, path: &str, fact: Fact) -> bool {
         let Some((section, name)) = path.split_once('.') else { return false };
-        self.0.entry(section.to_owned()).or_default().insert(name.to_owned(), fact);
+        self.sections.entry(section.to_owned()).or_default().insert(name.to_owned(), fact);
         true
     }
 
     /// Takes the fact at `section.name` out, or a whole section where `path` has no dot; false when it was not there.
     pub fn remove(&mut self, path: &str) -> bool {
+        self.vouched.retain(|of, _| of != path && of.split('.').next() != Some(path));
         match path.split_once('.') {
             Some((section, name)) => {
-                self.0.get_mut(section).is_some_and(|facts| facts.remove(name).is_some())
+                self.sections.get_mut(section).is_some_and(|facts| facts.remove(name).is_some())
             }
-            None => self.0.remove(path).is_some(),
+            None => self.sections.remove(path).is_some(),
+        }
+    }
+
+    /// Who vouches for the fact at `section.name`: nobody but the one who asks, where nothing else was said.
+    #[must_use]
+    pub fn provenance(&self, path: &str) -> Provenance {
+        self.vouched.get(path).copied().unwrap_or(Provenance::Declared)
+    }
+
+    /// Says who vouches for the fact at `section.name`.
+    pub fn vouch(&mut self, path: &str, provenance: Provenance) {
+        self.vouched.insert(path.to_owned(), provenance);
+    }
+
+    /// Sets a fact and who vouches for it.
+    pub(crate) fn set_known(&mut self, path: &str, fact: Fact, provenance: Provenance) {
+        self.set(path, fact);
+        self.vouch(path, provenance);
+    }
+
+    /// The same facts without the other sections.
+    pub(crate) fn only(&self, sections: &[&str]) -> Self {
+        let kept = |name: &str| sections.contains(&name);
+        let sections = self.sections.iter().filter(|(name, _)| kept(name));
+        let vouched = self.vouched.iter().filter(|(path, _)| path.split('.').next().is_some_and(kept));
+        Self {
+            sections: sections.map(|(name, facts)| (name.clone(), facts.clone())).collect(),
+            vouched: vouched.map(|(path, provenance)| (path.clone(), *provenance)).collect(),
         }
     }
 
     fn section<const N: usize>(&mut self, name: &str, facts: [(&str, Fact); N]) {
         let facts = facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect();
-        self.0.insert(name.to_owned(), facts);
+        self.sections.insert(name.to_owned(), facts);
     }
 
     /// The facts as Cedar's context.
@@ -80,7 +119,8 @@ impl FactSheet {
             )?;
             Ok((name.clone(), record))
         };
-        let sections: Result<Vec<_>, Box<dyn std::error::Error>> = self.0.iter().map(section).collect();
+        let sections: Result<Vec<_>, Box<dyn std::error::Error>> =
+            self.sections.iter().map(section).collect();
         Ok(Context::from_pairs(sections?)?)
     }
 }
@@ -88,6 +128,7 @@ impl FactSheet {
 fn expression(fact: &Fact) -> RestrictedExpression {
     match fact {
         Fact::Flag(flag) => RestrictedExpression::new_bool(*flag),
+        Fact::Number(number) => RestrictedExpression::new_long(*number),
         Fact::Text(text) => RestrictedExpression::new_string(text.clone()),
         Fact::Words(words) => {
             RestrictedExpression::new_set(words.iter().cloned().map(RestrictedExpression::new_string))

@@ -6,12 +6,12 @@ use sta_protocol::refusal::RefusalCode;
 
 use super::Action;
 use super::rules::{PackError, Rule};
+use crate::gate::GateRule;
 
 /// A rule of a pack, parsed, under its own id.
 pub(super) struct ParsedRule {
     pub(super) rule: Rule,
     pub(super) policy: Policy,
-    pub(super) actions: Vec<Action>,
 }
 
 /// Reads every rule of a pack.
@@ -31,7 +31,7 @@ fn parse_rule(pack: &str, line: usize, statement: &str) -> Result<ParsedRule, Pa
     let id = policy.annotation("id").unwrap_or_default().to_owned();
     if !is_rule_id(&id) {
         let problem =
-            format!("has the @id `{id}`: give it an @id of 1 to 32 of A-Z, 0-9 and `-`, such as SOV-001");
+            format!("has the @id `{id}`: give it an @id of 1 to 32 letters, digits and `-`, such as SOV-001");
         return Err(wrong("?", problem));
     }
     if RefusalCode::ALL.iter().any(|code| code.as_str() == id) {
@@ -41,6 +41,10 @@ fn parse_rule(pack: &str, line: usize, statement: &str) -> Result<ParsedRule, Pa
         ));
     }
     let is_guard = policy.effect() == Effect::Forbid;
+    let actions = actions_of(&policy).map_err(|problem| wrong(&id, problem))?;
+    if is_guard && actions.iter().any(|action| action.is_gate() != actions[0].is_gate()) {
+        return Err(wrong(&id, "is about jobs and gates at once: write two rules, one for each".to_owned()));
+    }
     let wanted: &[&str] = if is_guard { &["source", "advice", "facts"] } else { &[] };
     if let Some(missing) =
         wanted.iter().find(|name| policy.annotation(name).is_none_or(|text| text.trim().is_empty()))
@@ -50,13 +54,17 @@ fn parse_rule(pack: &str, line: usize, statement: &str) -> Result<ParsedRule, Pa
             format!("forbids without @{missing}(\"...\"): a refusal must say why and what would change it"),
         ));
     }
-    let actions = actions_of(&policy).map_err(|problem| wrong(&id, problem))?;
     let annotation = |name: &str| policy.annotation(name).unwrap_or_default().to_owned();
-    let facts = annotation("facts")
+    let facts: Vec<String> = annotation("facts")
         .split(',')
         .map(|path| path.trim().to_owned())
         .filter(|path| !path.is_empty())
         .collect();
+    let gate = if is_guard && actions.iter().any(|action| action.is_gate()) {
+        Some(GateRule::of(&actions, &facts, &annotation).map_err(|problem| wrong(&id, problem))?)
+    } else {
+        None
+    };
     let rule = Rule {
         pack: pack.to_owned(),
         line,
@@ -64,12 +72,14 @@ fn parse_rule(pack: &str, line: usize, statement: &str) -> Result<ParsedRule, Pa
         source: annotation("source"),
         advice: annotation("advice"),
         facts,
+        actions,
+        gate,
         id: id.clone(),
     };
     if let Some(path) = rule.facts.iter().find(|path| !is_fact_path(path)) {
         return Err(wrong(&id, format!("quotes `{path}` in @facts: write section.name, such as data.class")));
     }
-    Ok(ParsedRule { rule, policy: policy.new_id(PolicyId::new(id)), actions })
+    Ok(ParsedRule { rule, policy: policy.new_id(PolicyId::new(id)) })
 }
 
 /// The actions a rule is about. Groups of actions are not used, so that this list is the whole truth.
@@ -80,21 +90,23 @@ fn actions_of(policy: &Policy) -> Result<Vec<Action>, String> {
         ActionConstraint::In(uids) => uids,
     };
     let known = |uid: &cedar_policy::EntityUid| {
-        let action = Action::ALL.into_iter().find(|action| action.as_str() == uid.id().unescaped());
-        action.ok_or_else(|| format!("names {uid}, which is no action: use run, process, export or release"))
+        let action = Action::from_name(uid.id().unescaped());
+        action.ok_or_else(|| format!("names {uid}, which is no action: use one of {}", Action::names()))
     };
     named.iter().map(known).collect()
 }
 
 fn is_rule_id(id: &str) -> bool {
-    let letters = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=32).contains(&id.len()) && id.bytes().all(letters)
 }
 
-/// Whether `path` is `section.name`, each a word of `a-z` and `_`, so that it can be put into a policy's text as it is.
+/// Whether `path` is `section.name`, each a word of `a-z`, `0-9` and `_`, so that it can be put into a policy's text as it is.
 fn is_fact_path(path: &str) -> bool {
-    let is_word =
-        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let in_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_word = |word: &str| {
+        word.bytes().next().is_some_and(|first| first.is_ascii_lowercase()) && word.bytes().all(in_word)
+    };
     path.split_once('.').is_some_and(|(section, name)| is_word(section) && is_word(name))
 }
 

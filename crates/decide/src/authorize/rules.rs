@@ -3,22 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{EntityId, EntityUid, Policy, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{EntityId, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use sta_protocol::digest::Sha256Digest;
 
 use super::{
     Action,
     pack::{self, ParsedRule},
+    shipped::{SHIPPED_PACKS, SHIPPED_SCHEMA},
 };
-
-/// The schema of facts and actions that every pack is checked against.
-pub const SHIPPED_SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
-
-/// The packs that come with the software: name and text.
-pub const SHIPPED_PACKS: [(&str, &str); 2] = [
-    ("data-transfer", include_str!("../../../../policies/data-transfer.cedar")),
-    ("sovereignty", include_str!("../../../../policies/sovereignty.cedar")),
-];
+use crate::gate::GateRule;
 
 /// The most rules that may be in force at once: a decision evaluates them all.
 const RULES_MAX: usize = 1000;
@@ -42,6 +35,10 @@ pub struct Rule {
     pub advice: String,
     /// The facts that its refusal quotes, as `section.name`.
     pub facts: Vec<String>,
+    /// What it is asked about.
+    pub actions: Vec<Action>,
+    /// Dates, effects and texts of a guard of the gates; `None` for a permit and for the rules about jobs.
+    pub gate: Option<GateRule>,
 }
 
 /// What is wrong with a pack, and where.
@@ -87,12 +84,17 @@ pub struct Rules {
 
 /// What does not change from one question about an action to the next.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// The policies that can apply to the action: the same answer as from all of them, in a fraction of the time.
-    pub(super) policies: PolicySet,
-    pub(super) principal: EntityUid,
-    pub(super) action: EntityUid,
-    pub(super) resource: EntityUid,
+    pub(crate) policies: PolicySet,
+    /// Of a gate, the guards and the permits apart: Cedar tells no permits where a guard fired.
+    pub(crate) guards: PolicySet,
+    pub(crate) permits: PolicySet,
+    /// The guards of a gate that demand evidence.
+    pub(crate) demanding: Vec<String>,
+    pub(crate) principal: EntityUid,
+    pub(crate) action: EntityUid,
+    pub(crate) resource: EntityUid,
 }
 
 impl Rules {
@@ -165,7 +167,7 @@ impl Rules {
         &self.schema
     }
 
-    pub(super) fn asked(&self, action: Action) -> &Asked {
+    pub(crate) fn asked(&self, action: Action) -> &Asked {
         // `by_action` fills in every action.
         &self.asked[&action]
     }
@@ -185,12 +187,21 @@ fn unique_rules(parsed: &[ParsedRule]) -> Result<BTreeMap<String, Rule>, PackErr
 }
 
 fn by_action(parsed: &[ParsedRule]) -> BTreeMap<Action, Asked> {
-    let applying =
-        |action| parsed.iter().filter(move |rule| rule.actions.contains(&action)).map(|rule| &rule.policy);
     let asked = |action: Action| {
         let (principal, resource) = action.principal_and_resource();
+        let applying: Vec<&ParsedRule> =
+            parsed.iter().filter(|parsed| parsed.rule.actions.contains(&action)).collect();
+        let of_kind = |guards: bool| {
+            let found = applying.iter().filter(|parsed| action.is_gate() && parsed.rule.is_guard == guards);
+            policy_set(found.map(|parsed| &parsed.policy))
+        };
+        let demands =
+            |parsed: &&&ParsedRule| parsed.rule.gate.as_ref().is_some_and(|gate| !gate.demands.is_empty());
         Asked {
-            policies: policy_set(applying(action)),
+            policies: policy_set(applying.iter().filter(|_| !action.is_gate()).map(|parsed| &parsed.policy)),
+            guards: of_kind(true),
+            permits: of_kind(false),
+            demanding: applying.iter().filter(demands).map(|parsed| parsed.rule.id.clone()).collect(),
             principal: entity(principal, "this"),
             action: entity("Action", action.as_str()),
             resource: entity(resource, "this"),
@@ -221,29 +232,51 @@ fn validate(parsed: &[ParsedRule], schema: &Schema) -> Result<(), PackError> {
     let place = |id: &str| parsed.iter().find(|rule| rule.rule.id == *id);
     match problems.iter().find_map(|(id, problem)| Some((place(id)?, problem))) {
         Some((rule, problem)) => Err(error_at(&rule.rule, format!("does not fit the schema: {problem}"))),
-        None => parsed.iter().try_for_each(|rule| validate_facts(rule, &validator)),
+        None => validate_facts(parsed, &validator),
     }
 }
 
-/// Asks the validator whether a policy that reads just these facts would fit the schema.
-fn validate_facts(parsed: &ParsedRule, validator: &Validator) -> Result<(), PackError> {
-    for (path, action) in
-        parsed.rule.facts.iter().flat_map(|path| parsed.actions.iter().map(move |action| (path, action)))
-    {
-        let name = action.as_str();
-        let probe = format!(
-            "permit(principal, action == Action::\"{name}\", resource) when {{ context.{path} == context.{path} }};"
-        );
-        let policies: PolicySet = probe
-            .parse()
-            .map_err(|error| error_at(&parsed.rule, format!("quotes `{path}` in @facts: {error}")))?;
-        if !validator.validate(&policies, ValidationMode::Strict).validation_passed() {
-            let problem =
-                format!("quotes `{path}` in @facts, which the schema does not have for the action {name}");
-            return Err(error_at(&parsed.rule, problem));
+/// Asks the validator whether policies that read just the quoted facts would fit the schema.
+///
+/// Each fact is asked about once for each action, however many rules quote it: validation is most of what loading costs.
+fn validate_facts(parsed: &[ParsedRule], validator: &Validator) -> Result<(), PackError> {
+    let mut first_quoted: BTreeMap<(Action, &str), &ParsedRule> = BTreeMap::new();
+    for rule in parsed {
+        for (action, path) in rule.rule.actions.iter().flat_map(|action| {
+            let read = rule.rule.facts.iter().chain(rule.rule.gate.iter().flat_map(GateRule::paths));
+            read.map(move |path| (*action, path.as_str()))
+        }) {
+            first_quoted.entry((action, path)).or_insert(rule);
         }
     }
-    Ok(())
+    let mut probes = PolicySet::new();
+    let mut asked: BTreeMap<String, (Action, &str, &ParsedRule)> = BTreeMap::new();
+    for ((action, path), rule) in first_quoted {
+        let id = format!("{}/{path}", action.as_str());
+        let text = format!(
+            "permit(principal, action == Action::\"{}\", resource) when {{ context.{path} == context.{path} }};",
+            action.as_str()
+        );
+        let unreadable =
+            |problem: String| error_at(&rule.rule, format!("quotes `{path}` in @facts: {problem}"));
+        let probe =
+            Policy::parse(Some(PolicyId::new(&id)), text).map_err(|error| unreadable(error.to_string()))?;
+        probes.add(probe).map_err(|error| unreadable(error.to_string()))?;
+        asked.insert(id, (action, path, rule));
+    }
+    let result = validator.validate(&probes, ValidationMode::Strict);
+    let mut wrong: Vec<String> =
+        result.validation_errors().map(|error| error.policy_id().to_string()).collect();
+    wrong.sort_unstable();
+    match wrong.first().and_then(|id| asked.get(id)) {
+        Some((action, path, rule)) => {
+            let action = action.as_str();
+            let problem =
+                format!("quotes `{path}` in @facts, which the schema does not have for the action {action}");
+            Err(error_at(&rule.rule, problem))
+        }
+        None => Ok(()),
+    }
 }
 
 fn error_at(rule: &Rule, problem: String) -> PackError {

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The words that facts of the gates can have: closed lists, so that a rule which compares with another word is found.
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$word_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// The whole list.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word that rules read.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The one that is written so.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word)
+            }
+        }
+    )*
+
+        /// Every word of every list.
+        pub fn every_word() -> impl Iterator<Item = &'static str> {
+            let all: [Vec<&'static str>; [$(stringify!($name)),*].len()] =
+                [$($name::ALL.iter().map(|word| word.as_str()).collect()),*];
+            all.into_iter().flatten()
+        }
+    };
+}
+
+words! {
+    /// What a job, model or request is for. The first ten are the practices of Art. 5 of Regulation (EU) 2024/1689, the next
+    /// eight the areas of its Annex III.
+    Purpose {
+        /// Art. 5(1)(a): subliminal, manipulative or deceptive techniques.
+        Manipulation = "manipulation",
+        /// Art. 5(1)(b): age, disability, social or economic situation.
+        ExploitVulnerability = "exploit-vulnerability",
+        /// Art. 5(1)(c).
+        SocialScoring = "social-scoring",
+        /// Art. 5(1)(d): risk that a person commits a crime, from profiling alone.
+        CrimePrediction = "crime-prediction-by-profiling",
+        /// Art. 5(1)(e): face images from the internet or cameras.
+        FaceScraping = "untargeted-face-scraping",
+        /// Art. 5(1)(f).
+        EmotionAtWorkOrSchool = "emotion-at-work-or-school",
+        /// Art. 5(1)(g).
+        BiometricCategorisation = "biometric-sensitive-categorisation",
+        /// Art. 5(1)(h): in public spaces, for law enforcement.
+        RemoteBiometricIdentification = "realtime-remote-biometric-identification",
+        /// Art. 5(1)(ba), by Regulation (EU) 2026/1744.
+        IntimateImagery = "intimate-imagery-without-consent",
+        /// Art. 5(1)(bb), by Regulation (EU) 2026/1744.
+        ChildAbuseMaterial = "child-sexual-abuse-material",
+        /// Annex III(1).
+        Biometrics = "biometrics",
+        /// Annex III(2).
+        CriticalInfrastructure = "critical-infrastructure",
+        /// Annex III(3).
+        Education = "education",
+        /// Annex III(4).
+        Employment = "employment",
+        /// Annex III(5).
+        EssentialServices = "essential-services",
+        /// Annex III(6).
+        LawEnforcement = "law-enforcement",
+        /// Annex III(7).
+        Migration = "migration",
+        /// Annex III(8).
+        JusticeOrDemocracy = "justice-or-democracy",
+        /// Science without a purpose of its own in this list.
+        Research = "research",
+        /// Science about health.
+        HealthResearch = "health-research",
+        /// The work of a public body outside Annex III.
+        PublicService = "public-service",
+        /// A product or service outside Annex III.
+        Commercial = "commercial",
+        /// Nobody has said which of these it is.
+        Unlisted = "unlisted",
+    }
+    /// What an operator is in law.
+    OperatorForm {
+        /// A company that PIPEDA or its like covers.
+        Commercial = "commercial",
+        /// A department or agency of the Government of Canada.
+        FederalInstitution = "federal-institution",
+        /// A public body of a province or of a member state.
+        PublicBody = "public-body",
+        /// A university.
+        University = "university",
+        /// A non-profit organization without commercial activity.
+        NonProfit = "non-profit",
+        /// Not known.
+        Unknown = "unknown",
+    }
+    /// On what a transfer of personal data rests (GDPR Chapter V).
+    Instrument {
+        /// Nothing.
+        None = "none",
+        /// A decision under Art. 45.
+        Adequacy = "adequacy",
+        /// Standard contractual clauses under Art. 46(2)(c), Decision (EU) 2021/914.
+        StandardClauses = "standard-clauses",
+        /// A derogation under Art. 49(1).
+        Derogation = "derogation",
+    }
+    /// Where the people live whom the data is about, as far as the law differs.
+    Region {
+        /// The European Economic Area.
+        Eea = "eea",
+        /// Québec.
+        Quebec = "quebec",
+        /// The rest of Canada.
+        Canada = "canada",
+        /// Elsewhere.
+        Elsewhere = "elsewhere",
+        /// Not known.
+        Unknown = "unknown",
+    }
+    /// What a model generates or reads.
+    Modality {
+        /// Language.
+        Language = "language",
+        /// Images from text.
+        TextToImage = "text-to-image",
+        /// Video from text.
+        TextToVideo = "text-to-video",
+        /// Images.
+        Image = "image",
+        /// Video.
+        Video = "video",
+        /// Sound and voices.
+        Audio = "audio",
+        /// Numbers, tables, molecules and whatever else.
+        Other = "other",
+    }
+    /// An evaluation that passed, of these weights, and is not too old.
+    Suite {
+        /// Chemical, biological, radiological and nuclear uplift.
+        Cbrn = "cbrn",
+        /// Loss of control.
+        LossOfControl = "loss-of-control",
+        /// Cyber offence.
+        CyberOffence = "cyber-offence",
+        /// Harmful manipulation.
+        HarmfulManipulation = "harmful-manipulation",
+        /// Safeguards against intimate imagery without consent and abuse material.
+        ImagerySafeguards = "imagery-safeguards",
+        /// Accuracy (Art. 15).
+        Accuracy = "accuracy",
+        /// Robustness (Art. 15).
+        Robustness = "robustness",
+        /// Cybersecurity (Art. 15).
+        Cybersecurity = "cybersecurity",
+    }
+    /// A document that the model's record names by its digest.
+    Document {
+        /// Risk management file (Art. 9).
+        RiskManagement = "risk-management",
+        /// Data governance (Art. 10).
+        DataGovernance = "data-governance",
+        /// Technical documentation (Art. 11, Annex IV).
+        AnnexIv = "annex-iv",
+        /// Logging (Art. 12).
+        Logging = "logging",
+        /// Instructions for use (Art. 13).
+        Instructions = "instructions",
+        /// Human oversight (Art. 14).
+        Oversight = "oversight",
+        /// Declaration of conformity (Arts 43, 47, 48).
+        Conformity = "conformity",
+        /// Registration in the EU database (Art. 49).
+        EuDatabase = "eu-database",
+        /// Technical documentation of a general-purpose model (Annex XI).
+        AnnexXi = "annex-xi",
+        /// Information for those who build on it (Annex XII).
+        AnnexXii = "annex-xii",
+        /// Copyright policy (Art. 53(1)(c)).
+        CopyrightPolicy = "copyright-policy",
+        /// Public summary of the training content (Art. 53(1)(d)).
+        TrainingSummary = "training-summary",
+    }
+    /// What happened.
+    IncidentKind {
+        /// A person died.
+        Death = "death",
+        /// Critical infrastructure was disrupted (Art. 3(49)(b)).
+        CriticalInfrastructureDisruption = "critical-infrastructure-disruption",
+        /// A cybersecurity breach, the (self-)exfiltration of weights with it.
+        CyberBreach = "cyber-breach",
+        /// An infringement that reaches people in several states (Art. 3(61)).
+        WidespreadInfringement = "widespread-infringement",
+        /// Other serious harm to health, property, environment or fundamental rights.
+        OtherSerious = "other-serious",
+        /// A breach of personal data (GDPR Art. 4(12)).
+        PersonalDataBreach = "personal-data-breach",
+        /// A court or authority of another country asked a site for data.
+        ForeignOrder = "foreign-order",
+    }
+}
