@@ -105,3 +105,35 @@ fn a_sheet_gives_back_what_was_set_and_nothing_after_it_was_removed() {
     assert!(sheet.remove("data.class") && !sheet.remove("data.class"));
     assert_eq!(sheet.get("data.class"), None);
 }
+
+/// The rule ids of the reference table that the packs were written from; `GD-9/35/28` is three rules.
+const REFERENCE: [&str; 39] = [
+    "EU-05", "EU-05n", "EU-02r", "EU-06", "EU-06x", "EU-06p", "EU-09", "EU-12", "EU-12b", "EU-14", "EU-18",
+    "EU-25", "EU-26s", "EU-26w", "EU-50", "EU-51", "EU-53", "EU-53o", "EU-53m", "EU-54", "EU-55", "EU-55i",
+    "EU-73", "EU-CoP", "GD-44", "GD-45", "GD-45x", "GD-46", "GD-on", "GD-48", "GD-49", "GD-9", "GD-35",
+    "GD-28", "US-CA", "CADA", "CA-VC", "CA-ADM", "CA-QC",
+];
+
+#[test]
+fn every_rule_of_the_reference_table_is_in_a_pack() {
+    let missing: Vec<&str> = REFERENCE.into_iter().filter(|id| rules().rule(id).is_none()).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn the_sheet_of_a_pack_lists_every_fact_that_its_rules_quote() {
+    let sheet = |pack: &str| match pack {
+        "eu-ai-act" => include_str!("../../../policies/eu-ai-act.md"),
+        "gdpr" => include_str!("../../../policies/gdpr.md"),
+        "pipeda-and-quebec" => include_str!("../../../policies/pipeda-and-quebec.md"),
+        "canada-public-sector" => include_str!("../../../policies/canada-public-sector.md"),
+        "foreign-law-exposure" => include_str!("../../../policies/foreign-law-exposure.md"),
+        "gates" => include_str!("../../../policies/gates.md"),
+        other => panic!("the pack {other} has no sheet"),
+    };
+    for rule in rules().rules().filter(|rule| rule.gate.is_some()) {
+        for fact in &rule.facts {
+            assert!(sheet(&rule.pack).contains(&format!("| `{fact}` | ")), "{}: {fact}", rule.id);
+        }
+    }
+}

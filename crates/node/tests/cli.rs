@@ -21,6 +21,7 @@ mod demo;
 mod evaluations;
 mod jobs;
 mod nodes;
+mod policies;
 mod stops;
 mod treaties;
 

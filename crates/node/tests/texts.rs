@@ -25,10 +25,10 @@ fn member() -> MemberId {
     "de".parse().expect("a member's name")
 }
 
-/// The guards of the shipped packs: a permit refuses nothing.
+/// The guards about jobs of the shipped packs: a permit refuses nothing, and a guard of a gate has its texts in its pack.
 fn shipped_guards() -> Vec<Rule> {
     let rules = Rules::shipped().expect("the shipped packs load");
-    rules.rules().filter(|rule| rule.is_guard).cloned().collect()
+    rules.rules().filter(|rule| rule.is_guard && rule.gate.is_none()).cloned().collect()
 }
 
 /// One refusal for each code and each shipped rule, without facts.
@@ -123,6 +123,34 @@ fn every_refusal_has_a_sentence_and_an_advice_of_its_own_in_every_language() {
             assert!(seen.insert(text), "{place} says what another code says");
         }
     }
+}
+
+#[test]
+fn every_rule_of_a_gate_says_what_it_says_in_three_languages() {
+    let rules = Rules::shipped().expect("the shipped packs load");
+    let mut seen = BTreeSet::new();
+    for rule in rules.rules() {
+        let Some(gate) = &rule.gate else { continue };
+        for text in [&gate.text, &gate.advice] {
+            let all = [&text.en, &text.fr, &text.de];
+            assert!(all.iter().all(|text| text.ends_with('.')), "{}: a sentence ends with a point", rule.id);
+            assert_eq!(
+                all.iter().collect::<BTreeSet<_>>().len(),
+                3,
+                "{}: one text for two languages",
+                rule.id
+            );
+            let named = |text: &str| {
+                text.split('{')
+                    .skip(1)
+                    .map(|rest| rest.split('}').next().map(str::to_owned))
+                    .collect::<BTreeSet<_>>()
+            };
+            assert!(all.iter().all(|other| named(other) == named(&text.en)), "{}: other facts", rule.id);
+        }
+        assert!(seen.insert(gate.text.en.clone()), "{} says what another rule says", rule.id);
+    }
+    assert!(seen.len() > 60);
 }
 
 #[test]

@@ -1,69 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `sta policy check`: loads the rule packs of a directory and runs the cases beside them.
+//! `sta policy`: check rule packs against their cases, show every rule with its cases, explain, compare and lint.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 use serde_json::json;
-use sta_decide::{
-    authorize::{Rules, SHIPPED_SCHEMA},
-    cases::{self, CaseResult},
-};
+use sta_decide::cases;
 
+use self::packs::{CaseOf, Packs};
 use super::{
     failure::{Exit, Failure, Trying},
     print::Style,
 };
+
+mod diff;
+mod explain;
+mod lint;
+mod matrix;
+mod packs;
 
 /// What can be done with rule packs.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum PolicyCommand {
     /// Load every *.cedar of a directory together and run every *.cases.toml
     Check {
-        /// The directory; its schema.cedarschema is used where there is one, else the shipped schema
+        /// The directory; its schema.cedarschema and gates.facts.toml are used where there are such, else the shipped ones
         directory: PathBuf,
+    },
+    /// Show every rule with its dates, its effect and what came of its cases
+    Matrix {
+        /// The directory of the packs; the shipped packs where there is none
+        directory: Option<PathBuf>,
+        /// Only the rules of this pack
+        #[arg(long)]
+        pack: Option<String>,
+    },
+    /// Say what a rule asks, where it comes from, since when, on which facts, and what would change its answer
+    Explain {
+        /// The rule's id, such as EU-55
+        rule: String,
+        /// The directory of the packs; the shipped packs where there is none
+        #[arg(long)]
+        packs: Option<PathBuf>,
+    },
+    /// Show which cases change between two directories of packs, and which rules
+    Diff {
+        /// The packs as they are
+        old: PathBuf,
+        /// The packs as they would be
+        new: PathBuf,
+    },
+    /// Find rules that cannot fire, words and facts that nothing supplies, cases and days that are missing
+    Lint {
+        /// The directory of the packs; the shipped packs where there is none
+        directory: Option<PathBuf>,
     },
 }
 
-/// Does it. Exit code 1 when a case fails or a guard has no case.
+/// Does it. Exit code 1 when a case fails, a guard has no case, or lint finds something.
 ///
 /// # Errors
-/// A pack or a file of cases does not load.
+/// A pack or a file of cases does not load; there is no such rule.
 pub(super) fn run(command: &PolicyCommand, style: Style) -> Result<ExitCode, Failure> {
-    let PolicyCommand::Check { directory } = command;
-    let rules = load(directory)?;
-    let mut results: Vec<(String, CaseResult)> = Vec::new();
-    for path in with_ending(directory, ".cases.toml")? {
-        let doing = format!("run the cases in `{}`", path.display());
-        let text = fs::read_to_string(&path).trying_to(&doing)?;
-        let ran = cases::run(&rules, &text).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))?;
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        results.extend(ran.into_iter().map(|result| (file.clone(), result)));
+    match command {
+        PolicyCommand::Check { directory } => check(&Packs::of(directory)?, style),
+        PolicyCommand::Matrix { directory, pack } => {
+            matrix::run(&Packs::of_or_shipped(directory.as_deref())?, pack.as_deref(), style)
+        }
+        PolicyCommand::Explain { rule, packs } => {
+            explain::run(&Packs::of_or_shipped(packs.as_deref())?, rule, style)
+        }
+        PolicyCommand::Diff { old, new } => diff::run(&Packs::of(old)?, &Packs::of(new)?, style),
+        PolicyCommand::Lint { directory } => lint::run(&Packs::of_or_shipped(directory.as_deref())?, style),
     }
-    let all: Vec<CaseResult> = results.iter().map(|(_, result)| result.clone()).collect();
-    let untested = cases::untested(&rules, &all);
+}
+
+/// Success, or exit code 1.
+fn exit(well: bool) -> ExitCode {
+    if well { ExitCode::SUCCESS } else { ExitCode::from(Exit::Failed as u8) }
+}
+
+fn check(packs: &Packs, style: Style) -> Result<ExitCode, Failure> {
+    let results = packs.results()?;
+    let all: Vec<_> = results.iter().map(|(_, result)| result.clone()).collect();
+    let untested = cases::untested(&packs.rules, &all);
     let failed: Vec<_> = results.iter().filter(|(_, result)| !result.passed).collect();
-    let case = |(file, result): &&(String, CaseResult)| json!({"file": file, "case": result.name, "about": result.about, "expected": result.expected.to_string(), "got": result.got.to_string()});
+    let case = |(file, result): &&CaseOf| json!({"file": file, "case": result.name, "about": result.about, "expected": result.expected.to_string(), "got": result.got.to_string()});
     let document = json!({
-        "packs": rules.packs().iter().map(|(name, sha256)| json!({"name": name, "sha256": sha256})).collect::<Vec<_>>(),
+        "packs": packs.rules.packs().iter().map(|(name, sha256)| json!({"name": name, "sha256": sha256})).collect::<Vec<_>>(),
         "cases": results.len(),
         "failed": failed.iter().map(case).collect::<Vec<_>>(),
         "untested": untested,
     });
-    style.answer(&document, || text(&rules, results.len(), &failed, &untested));
-    Ok(if failed.is_empty() && untested.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(Exit::Failed as u8)
-    })
+    style.answer(&document, || text(packs, results.len(), &failed, &untested));
+    Ok(exit(failed.is_empty() && untested.is_empty()))
 }
 
-fn text(rules: &Rules, count: usize, failed: &[&(String, CaseResult)], untested: &[String]) -> String {
-    let mut text: String = rules.packs().iter().map(|(name, sha256)| format!("{name}  {sha256}\n")).collect();
+fn text(packs: &Packs, count: usize, failed: &[&CaseOf], untested: &[String]) -> String {
+    let names = packs.rules.packs().iter();
+    let mut text: String = names.map(|(name, sha256)| format!("{name}  {sha256}\n")).collect();
     for (file, result) in failed {
         text += &format!(
             "FAILED {file}: {}\n  expected: {}\n  got:      {}\n",
@@ -76,40 +111,13 @@ fn text(rules: &Rules, count: usize, failed: &[&(String, CaseResult)], untested:
     }
     text + &format!(
         "{} rules, {count} cases, {} failed, {} guards untested",
-        rules.rules().count(),
+        packs.rules.rules().count(),
         failed.len(),
         untested.len()
     )
 }
 
-fn load(directory: &Path) -> Result<Rules, Failure> {
-    let doing = format!("load the rule packs in `{}`", directory.display());
-    let read = |path: &Path| fs::read_to_string(path).trying_to(format!("read `{}`", path.display()));
-    let mut packs = Vec::new();
-    for path in with_ending(directory, ".cedar")? {
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        packs.push((name, read(&path)?));
-    }
-    if packs.is_empty() {
-        return Err(Failure::new(doing, "there is no *.cedar")
-            .exit(Exit::Usage)
-            .mend("Name the directory that holds the packs, such as `policies`."));
-    }
-    let schema = directory.join("schema.cedarschema");
-    let schema = if schema.exists() { read(&schema)? } else { SHIPPED_SCHEMA.to_owned() };
-    let packs: Vec<(&str, &str)> = packs.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Rules::load(&packs, &schema).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))
-}
-
-fn with_ending(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
-    let doing = format!("read the directory `{}`", directory.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).trying_to(&doing)? {
-        let path = entry.trying_to(&doing)?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending)) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
+/// Reads a file, saying which.
+fn read(path: &std::path::Path) -> Result<String, Failure> {
+    fs::read_to_string(path).trying_to(format!("read `{}`", path.display()))
 }
