@@ -6,21 +6,22 @@ use sta_decide::gate::{
     self, Layers, Question,
     clocks::{Clock, Duty, Moments, started_by},
     inputs::{Incident, Intent, Model, declared, metered, registry},
-    words::{IncidentKind as Kind, Purpose},
+    words::Purpose,
 };
+use sta_protocol::incident::IncidentKind as Kind;
 
 use crate::example::rules;
 
 fn clocks(
-    flop_e15: i64,
+    teraflop: i64,
     purpose: Purpose,
     kinds: &[Kind],
     today: Date,
     resolved: Option<&str>,
 ) -> Vec<Clock> {
     let model = Model {
-        flop_e15: metered(flop_e15),
-        flop_projected_e15: metered(flop_e15),
+        teraflop: metered(teraflop),
+        teraflop_projected: metered(teraflop),
         annex_one_component: registry(false),
         ..Model::cautious()
     };
@@ -48,7 +49,7 @@ fn lines(clocks: &[Clock]) -> Vec<String> {
     clocks.iter().map(line).collect()
 }
 
-const SYSTEMIC: i64 = 20_000_000_000;
+const SYSTEMIC: i64 = 20_000_000_000_000;
 
 #[test]
 fn stolen_weights_of_a_systemic_model_are_reported_in_five_days_and_updated_every_four_weeks() {

@@ -12,7 +12,7 @@ use sta_decide::{
             DataRecord, Host, Incident, Intent, Model, Request, SUPPLIED, Serving, StopOrder, ToolCall,
             Training, Transfer, attested, declared, metered, registry,
         },
-        words::{Instrument, OperatorForm, Purpose},
+        words::{DOCUMENT_KINDS, INCIDENT_KINDS, Instrument, MODALITIES, OperatorForm, Purpose},
     },
 };
 use sta_protocol::gate::{Answer, Because, Layer, Provenance, Verdict};
@@ -302,4 +302,17 @@ fn a_reason_quotes_its_facts_in_three_languages_and_says_which_evidence_is_missi
         reason.text.en.starts_with("The fact model.evaluation_current is only declared; it must be attested")
     );
     assert!(reason.advice.de.starts_with("Fügen Sie eine signierte Bescheinigung bei"));
+}
+
+#[test]
+fn the_words_of_records_are_the_same_in_rules() {
+    for kind in INCIDENT_KINDS {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+    }
+    for kind in DOCUMENT_KINDS {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+    }
+    for modality in MODALITIES {
+        assert_eq!(serde_json::to_value(modality).unwrap(), modality.as_str());
+    }
 }

@@ -8,9 +8,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
-use sta_protocol::gate::Answer;
-
-use super::words::IncidentKind;
+use sta_protocol::{gate::Answer, incident::IncidentKind};
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,9 +4,13 @@
 //! A section has no default. `cautious()` is the section of which nothing is known: each fact has the value that counts most
 //! against the request. Fill what you know over it, and what you forget refuses instead of permitting.
 
-use sta_protocol::gate::Provenance;
+use sta_protocol::{
+    gate::Provenance,
+    incident::IncidentKind,
+    model::{DocumentKind, Modality},
+};
 
-use super::words::{Document, IncidentKind, Instrument, Modality, OperatorForm, Purpose, Region, Suite};
+use super::words::{INCIDENT_KINDS, Instrument, MODALITIES, OperatorForm, Purpose, Region, Suite};
 use crate::authorize::{Fact, FactSheet};
 
 /// A fact and who vouches for it.
@@ -85,7 +89,7 @@ macro_rules! word_list_facts {
 }
 
 word_facts! { Purpose OperatorForm Instrument Region }
-word_list_facts! { Modality Suite Document IncidentKind }
+word_list_facts! { Modality Suite DocumentKind IncidentKind }
 
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident $section:literal {
@@ -214,24 +218,26 @@ sections! {
         /// It leaves Québec.
         leaves_quebec: bool = true,
     }
-    /// A model, or the one that a training run will make. Compute is in units of 10^15 floating-point operations.
+    /// A model, or the one that a training run will make. Compute is in teraFLOP (10^12 operations).
     Model "model" {
         /// The model.
         id: String = "unknown".to_owned(),
         /// Cumulative training compute, base models and their own included; the higher of declared and metered.
-        flop_e15: i64 = COMPUTE_UNKNOWN,
+        teraflop: i64 = COMPUTE_UNKNOWN,
         /// What it will be when the run ends as planned.
-        flop_projected_e15: i64 = COMPUTE_UNKNOWN,
+        teraflop_projected: i64 = COMPUTE_UNKNOWN,
         /// Of which this modification of a base model.
-        modification_flop_e15: i64 = COMPUTE_UNKNOWN,
+        modification_teraflop: i64 = COMPUTE_UNKNOWN,
         /// The base model's compute is known.
         base_known: bool = false,
         /// The base model's compute; 0 where there is no base model or it is not known.
-        base_flop_e15: i64 = 0,
+        base_teraflop: i64 = 0,
         /// The base model is one with systemic risk.
         base_systemic: bool = false,
-        /// What it generates or reads.
-        modalities: Vec<Modality> = Modality::ALL.to_vec(),
+        /// What it takes in.
+        takes: Vec<Modality> = MODALITIES.to_vec(),
+        /// What it generates.
+        generates: Vec<Modality> = MODALITIES.to_vec(),
         /// Its images, video or audio can show real people.
         depicts_persons: bool = true,
         /// Under a free and open-source licence.
@@ -263,7 +269,7 @@ sections! {
         /// The security of weights and site is attested (Art. 55(1)(d)).
         security_attested: bool = false,
         /// The documents of its record.
-        documents: Vec<Document> = Vec::new(),
+        documents: Vec<DocumentKind> = Vec::new(),
         /// How long its documents are kept, in years.
         documents_kept_years: i64 = 0,
         /// The Commission was notified (Art. 52(1)).
@@ -280,9 +286,9 @@ sections! {
         /// It runs.
         running: bool = true,
         /// The run's compute so far or as planned, whichever is higher, its base models included.
-        flop_e15: i64 = COMPUTE_UNKNOWN,
+        teraflop: i64 = COMPUTE_UNKNOWN,
         /// The highest compute up to which a named person has released it; 0 for none.
-        released_to_e15: i64 = 0,
+        released_to_teraflop: i64 = 0,
         /// A named person has released it beyond a third of its base model.
         released_beyond_third: bool = false,
     }
@@ -370,7 +376,7 @@ sections! {
     /// An incident.
     Incident "incident" {
         /// What happened; several kinds may be true.
-        kinds: Vec<IncidentKind> = IncidentKind::ALL.to_vec(),
+        kinds: Vec<IncidentKind> = INCIDENT_KINDS.to_vec(),
         /// The deployer has found a cause in the system, or cannot rule one out.
         caused_by_system: bool = true,
         /// A breach of personal data is likely to be a risk for people.
@@ -389,5 +395,6 @@ sections! {
     }
 }
 
-/// What compute counts as that nobody has stated: beyond every threshold, and far from where three times it would overflow.
-pub const COMPUTE_UNKNOWN: i64 = 1_000_000_000_000;
+/// What compute counts as that nobody has stated: the most that a record can hold, beyond every threshold; three times of it
+/// is still a number.
+pub const COMPUTE_UNKNOWN: i64 = 9_007_199_254_740_991;

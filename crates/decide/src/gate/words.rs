@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The words that facts of the gates can have: closed lists, so that a rule which compares with another word is found.
+//!
+//! What a record has a word for (modalities, kinds of document and of incident) is said in the record's own word.
+
+use sta_protocol::{
+    incident::IncidentKind,
+    model::{DocumentKind, Modality},
+};
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)* })*) => {$(
@@ -27,11 +34,16 @@ macro_rules! words {
         }
     )*
 
-        /// Every word of every list.
+        /// Every word of every list, those of records with them.
         pub fn every_word() -> impl Iterator<Item = &'static str> {
             let all: [Vec<&'static str>; [$(stringify!($name)),*].len()] =
                 [$($name::ALL.iter().map(|word| word.as_str()).collect()),*];
-            all.into_iter().flatten()
+            let of_records = MODALITIES
+                .iter()
+                .map(|word| word.as_str())
+                .chain(DOCUMENT_KINDS.iter().map(|word| word.as_str()))
+                .chain(INCIDENT_KINDS.iter().map(|word| word.as_str()));
+            all.into_iter().flatten().chain(of_records)
         }
     };
 }
@@ -126,23 +138,6 @@ words! {
         /// Not known.
         Unknown = "unknown",
     }
-    /// What a model generates or reads.
-    Modality {
-        /// Language.
-        Language = "language",
-        /// Images from text.
-        TextToImage = "text-to-image",
-        /// Video from text.
-        TextToVideo = "text-to-video",
-        /// Images.
-        Image = "image",
-        /// Video.
-        Video = "video",
-        /// Sound and voices.
-        Audio = "audio",
-        /// Numbers, tables, molecules and whatever else.
-        Other = "other",
-    }
     /// An evaluation that passed, of these weights, and is not too old.
     Suite {
         /// Chemical, biological, radiological and nuclear uplift.
@@ -162,48 +157,44 @@ words! {
         /// Cybersecurity (Art. 15).
         Cybersecurity = "cybersecurity",
     }
-    /// A document that the model's record names by its digest.
-    Document {
-        /// Risk management file (Art. 9).
-        RiskManagement = "risk-management",
-        /// Data governance (Art. 10).
-        DataGovernance = "data-governance",
-        /// Technical documentation (Art. 11, Annex IV).
-        AnnexIv = "annex-iv",
-        /// Logging (Art. 12).
-        Logging = "logging",
-        /// Instructions for use (Art. 13).
-        Instructions = "instructions",
-        /// Human oversight (Art. 14).
-        Oversight = "oversight",
-        /// Declaration of conformity (Arts 43, 47, 48).
-        Conformity = "conformity",
-        /// Registration in the EU database (Art. 49).
-        EuDatabase = "eu-database",
-        /// Technical documentation of a general-purpose model (Annex XI).
-        AnnexXi = "annex-xi",
-        /// Information for those who build on it (Annex XII).
-        AnnexXii = "annex-xii",
-        /// Copyright policy (Art. 53(1)(c)).
-        CopyrightPolicy = "copyright-policy",
-        /// Public summary of the training content (Art. 53(1)(d)).
-        TrainingSummary = "training-summary",
-    }
-    /// What happened.
-    IncidentKind {
-        /// A person died.
-        Death = "death",
-        /// Critical infrastructure was disrupted (Art. 3(49)(b)).
-        CriticalInfrastructureDisruption = "critical-infrastructure-disruption",
-        /// A cybersecurity breach, the (self-)exfiltration of weights with it.
-        CyberBreach = "cyber-breach",
-        /// An infringement that reaches people in several states (Art. 3(61)).
-        WidespreadInfringement = "widespread-infringement",
-        /// Other serious harm to health, property, environment or fundamental rights.
-        OtherSerious = "other-serious",
-        /// A breach of personal data (GDPR Art. 4(12)).
-        PersonalDataBreach = "personal-data-breach",
-        /// A court or authority of another country asked a site for data.
-        ForeignOrder = "foreign-order",
-    }
 }
+
+/// Every modality of a model's record.
+pub const MODALITIES: [Modality; 9] = [
+    Modality::Language,
+    Modality::Image,
+    Modality::Video,
+    Modality::Audio,
+    Modality::Tabular,
+    Modality::TimeSeries,
+    Modality::Code,
+    Modality::Action,
+    Modality::Prediction,
+];
+
+/// The kinds of document that a rule can ask for.
+pub const DOCUMENT_KINDS: [DocumentKind; 12] = [
+    DocumentKind::AnnexIv,
+    DocumentKind::AnnexXi,
+    DocumentKind::AnnexXii,
+    DocumentKind::CopyrightPolicy,
+    DocumentKind::TrainingSummary,
+    DocumentKind::RiskManagement,
+    DocumentKind::DataGovernance,
+    DocumentKind::Logging,
+    DocumentKind::Instructions,
+    DocumentKind::Oversight,
+    DocumentKind::Conformity,
+    DocumentKind::EuDatabase,
+];
+
+/// The kinds of incident that a law asks about.
+pub const INCIDENT_KINDS: [IncidentKind; 7] = [
+    IncidentKind::CriticalInfrastructureDisruption,
+    IncidentKind::CyberBreach,
+    IncidentKind::Death,
+    IncidentKind::OtherSerious,
+    IncidentKind::WidespreadInfringement,
+    IncidentKind::PersonalDataBreach,
+    IncidentKind::ForeignOrder,
+];
