@@ -86,8 +86,11 @@ impl Cluster {
     }
 
     fn engine(&self, root: PathBuf) -> Result<SlurmEngine> {
+        // As docs/slurm.md recommends where the node runs on the same machine: answers come before hand-over.
+        let nice = ["nice", "-n", "10"].map(str::to_owned);
+        let prefix: Vec<&String> = nice.iter().chain(&self.prefix).collect();
         let settings: SlurmSettings = serde_json::from_value(serde_json::json!({
-            "cluster": self.name, "prefix": self.prefix, "observer": self.observer, "directory": self.directory,
+            "cluster": self.name, "prefix": prefix, "observer": self.observer, "directory": self.directory,
             "partition": self.partition, "hook": self.hook, "poll_s": 2, "options_allowed": ["hold"],
             "accounts": [{"member": "ca", "researcher": "ada", "account": self.accounts[0], "slurm_account": self.slurm_account}],
         }))?;
@@ -250,23 +253,36 @@ fn latencies(cluster: &Cluster, runtime: &Runtime, directory: &Path) -> Result<(
         Ok(text.lines().nth(line).and_then(|line| line.parse::<f64>().ok()).map(|ns| ns / 1e9))
     };
     let (mut bare, mut ours, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare_taken, mut ours_taken) = (Vec::new(), Vec::new());
     let script = format!("date +%s%N >>{stamps}; sleep 0.3; date +%s%N >>{stamps}");
-    for _ in 0..TURNS {
+    // Slurm's scheduler wakes at jobs' ends and once a second: each submission comes when it is quiet, at any moment of that second.
+    let settle = |turn: usize| {
+        let jitter = u64::try_from(turn * 373 % 1000).unwrap_or(0);
+        std::thread::sleep(Duration::from_millis(1500 + jitter));
+    };
+    for turn in 0..TURNS {
         cluster.run(&["rm", "-f", &stamps], "")?;
+        settle(turn);
         let began = now_s();
         cluster.sbatch(&[], &format!("#!/bin/sh\nexport PATH=/usr/bin:/bin\n{script}\n"))?;
+        bare_taken.push(now_s() - began);
         until(|| read(1))?;
         bare.push(read(0)?.context("a stamp")? - began);
         cluster.run(&["rm", "-f", &stamps], "")?;
         let (jobs, requests) = scene.submissions_of(&spec(false, &script)?, 1)?;
+        settle(turn);
         let began = now_s();
         load::round(scene.address, 1, requests)?;
+        all_handed_over(&scene)?;
+        ours_taken.push(now_s() - began);
         let ended_seen = until(|| final_state(&scene, jobs[0]))?;
         ours.push(read(0)?.context("a stamp")? - began);
         seen.push(ended_seen - read(1)?.context("a stamp")?);
     }
     println!("\n| time | p50, ms | p95, ms |\n| --- | --- | --- |");
     for (what, times) in [
+        ("bare sbatch until Slurm has the job", bare_taken),
+        ("sta: POST until Slurm has the job", ours_taken),
         ("bare sbatch to the script's first line", bare),
         ("sta: POST to the job's first line", ours),
         ("the job's last line to the final state in sta, with the hook", seen),
