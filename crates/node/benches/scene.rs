@@ -232,10 +232,18 @@ impl Engine for Still {
     }
 
     fn observe(&self, _id: RunId) -> Answer<'_, Observation> {
-        Box::pin(async { Ok(Observation::Running { started_at: Timestamp::UNIX_EPOCH }) })
+        Box::pin(async { Ok(Observation::Running { started_at: Timestamp::UNIX_EPOCH, suspended: false }) })
     }
 
     fn cancel(&self, _id: RunId) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn suspend(&self, _id: RunId) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn resume(&self, _id: RunId) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 

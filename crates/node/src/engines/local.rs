@@ -32,6 +32,7 @@ mod record;
 mod sandbox;
 mod staging;
 pub mod supervisor;
+mod suspension;
 mod tasks;
 
 /// Where programs are looked for unless the configuration says otherwise.
@@ -176,6 +177,19 @@ impl Engine for LocalEngine {
             directory.write_cancel()
         })
     }
+    fn suspend(&self, id: RunId) -> Answer<'_, ()> {
+        self.apart(move |inner| {
+            let directory = inner.directory(id);
+            if directory.result()?.is_some() {
+                return Ok(());
+            }
+            directory.create()?;
+            directory.write_suspension()
+        })
+    }
+    fn resume(&self, id: RunId) -> Answer<'_, ()> {
+        self.apart(move |inner| inner.directory(id).remove_suspension())
+    }
     fn logs(
         &self,
         id: RunId,
@@ -305,9 +319,10 @@ impl Inner {
         if !on_its_way? && !is_supervised(&directory)? && directory.result()?.is_none() {
             self.start_supervisor(id)?;
         }
+        let suspended = directory.is_suspended();
         Ok(match directory.started()? {
-            Some(started) => Observation::Running { started_at: started.started_at },
-            None => Observation::Pending { reason: None },
+            Some(started) => Observation::Running { started_at: started.started_at, suspended },
+            None => Observation::Pending { reason: None, suspended },
         })
     }
 

@@ -71,6 +71,21 @@ pub trait Engine: Any + Send + Sync {
     /// The wish could not be made durable.
     fn cancel(&self, id: RunId) -> Answer<'_, ()>;
 
+    /// Asks that the job stand still, with its memory and its files as they are: a running one stops computing and keeps what
+    /// it holds, one not yet submitted or begun does not begin, a finished one is left alone. Durable when this returns, also
+    /// over a restart of the node or the engine; that nothing of the job computes any more is seen through
+    /// [`Engine::observe`]. A job that stands still and is cancelled is killed where it stands, without the grace period.
+    ///
+    /// # Errors
+    /// The wish could not be made durable.
+    fn suspend(&self, id: RunId) -> Answer<'_, ()>;
+
+    /// Takes [`Engine::suspend`] back: the job goes on where it stood, or may begin. Of any other job, nothing changes.
+    ///
+    /// # Errors
+    /// The wish could not be made durable.
+    fn resume(&self, id: RunId) -> Answer<'_, ()>;
+
     /// Up to `length_max` bytes (never more than [`LOG_CHUNK_BYTES_MAX`]) of what the task `index` of the job wrote, from
     /// `offset` on. A plain job is its own task 0.
     ///
@@ -270,11 +285,17 @@ pub enum Observation {
     Pending {
         /// What it waits for, in a sentence of the site; none when it is only its turn that it waits for.
         reason: Option<String>,
+        /// It is suspended, and sure not to begin before it is resumed.
+        #[serde(default)]
+        suspended: bool,
     },
     /// Begun.
     Running {
         /// When it began.
         started_at: Timestamp,
+        /// It is suspended, and nothing of it computes.
+        #[serde(default)]
+        suspended: bool,
     },
     /// Ended; the outcome never changes again.
     Finished(Outcome),

@@ -2,7 +2,7 @@
 //! The engine of a Slurm cluster, driven by its command line tools as the researchers' own accounts, from this machine or another.
 //!
 //! `slurm/settings.rs` is what the operator writes; `slurm/submit.rs` hands a run over once; `slurm/poller.rs` follows all runs
-//! with one `squeue` a tick; `slurm/collect.rs` brings home what an ended run left; `slurm/outcome.rs` says how it ended.
+//! with one `squeue` a tick; `slurm/suspend.rs` has runs stand still and go on; `slurm/collect.rs` brings home what an ended run left; `slurm/outcome.rs` says how it ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -40,6 +40,7 @@ pub mod settings;
 mod site_commands;
 mod stamps;
 mod submit;
+mod suspend;
 mod wait;
 mod wipe;
 
@@ -98,6 +99,14 @@ struct Live {
     submitted_at: Timestamp,
     started_at: Option<Timestamp>,
     cancel: bool,
+    /// Whether it is to stand still, or to go on after it was; none where neither was asked.
+    suspension: Option<bool>,
+    /// The cluster was seen to have stopped it, or to keep it from beginning.
+    stands: bool,
+    /// When the cluster was last asked for that.
+    suspension_sent: Option<Timestamp>,
+    /// The tasks that ran at the last look, by the names that Slurm has for them.
+    running: Vec<String>,
     /// When the cluster was last asked to end it.
     cancel_sent: Option<Timestamp>,
     /// Why it waits.
@@ -133,6 +142,10 @@ impl Live {
             submitted_at: Timestamp::now(),
             started_at: None,
             cancel: false,
+            suspension: None,
+            stands: false,
+            suspension_sent: None,
+            running: Vec::new(),
             cancel_sent: None,
             reason: None,
             doomed: None,
@@ -153,6 +166,7 @@ impl Live {
         live.submitted_at = record.submitted_at.unwrap_or(live.submitted_at);
         live.started_at = record.started_at;
         live.cancel = record.cancel;
+        live.suspension = record.suspension;
         // Whether Slurm has it is unknown, and whoever handed it over may be gone.
         live.hand_over_again = record.phase == Phase::Intended;
         live
@@ -215,6 +229,7 @@ impl Inner {
         let mut live = live;
         if let Some(known) = all.get(&live.run) {
             live.cancel |= known.cancel;
+            live.suspension = live.suspension.or(known.suspension);
             live.started_at = live.started_at.or(known.started_at);
             live.never_started.clone_from(&known.never_started);
         }
@@ -272,9 +287,10 @@ impl Inner {
 }
 
 fn observed(live: &Live) -> Observation {
+    let suspended = live.suspension == Some(true) && live.stands;
     match live.started_at {
-        Some(started_at) => Observation::Running { started_at },
-        None => Observation::Pending { reason: live.reason.clone() },
+        Some(started_at) => Observation::Running { started_at, suspended },
+        None => Observation::Pending { reason: live.reason.clone(), suspended },
     }
 }
 
@@ -323,6 +339,14 @@ impl Engine for SlurmEngine {
 
     fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(self.inner.cancel(id))
+    }
+
+    fn suspend(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(self.inner.suspend(id))
+    }
+
+    fn resume(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(self.inner.resume(id))
     }
 
     fn logs(

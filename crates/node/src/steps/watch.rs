@@ -115,7 +115,7 @@ pub async fn reason(node: &Node, job: &HostedJob) -> Option<String> {
     }
     let engine = node.engines.get(&job.site)?;
     match tokio::time::timeout(REASON_WAIT, engine.observe(job.run())).await {
-        Ok(Ok(Observation::Pending { reason })) => reason,
+        Ok(Ok(Observation::Pending { reason, .. })) => reason,
         Ok(Ok(_) | Err(_)) | Err(_) => None,
     }
 }
@@ -182,7 +182,7 @@ async fn look_at_one(node: &Node, engine: &dyn Engine, job: UnderWay) -> Result<
         if is_new { node.store.read(|connection| hosted::find(connection, job.run.job))? } else { None };
     let Some(hosted_job) = found.filter(|found| found.run() == job.run) else { return Ok(()) };
     match observed {
-        Observation::Running { started_at } => run::began(node, &hosted_job, started_at).await,
+        Observation::Running { started_at, .. } => run::began(node, &hosted_job, started_at).await,
         Observation::Finished(outcome) => retry::attempt_ended(node, &hosted_job, outcome).await,
         Observation::Unknown | Observation::Pending { .. } => Ok(()),
     }

@@ -53,6 +53,12 @@ impl Engine for Mute {
     fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         self.inner.cancel(id)
     }
+    fn suspend(&self, id: RunId) -> Answer<'_, ()> {
+        self.inner.suspend(id)
+    }
+    fn resume(&self, id: RunId) -> Answer<'_, ()> {
+        self.inner.resume(id)
+    }
     fn logs(
         &self,
         id: RunId,

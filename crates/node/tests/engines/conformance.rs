@@ -6,6 +6,7 @@ mod ends;
 mod files;
 mod once;
 mod shapes;
+mod suspension;
 mod walls;
 
-pub(super) use self::{arrays::*, ends::*, files::*, once::*, shapes::*, walls::*};
+pub(super) use self::{arrays::*, ends::*, files::*, once::*, shapes::*, suspension::*, walls::*};

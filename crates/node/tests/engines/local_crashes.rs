@@ -140,7 +140,10 @@ async fn a_job_submitted_before_a_crash_begins_after_it() {
     let job = shell("echo ran");
     let engine = engine_that_starts_nothing(&site);
     engine.submit(&job).await.unwrap();
-    assert_eq!(engine.observe(job.id).await.unwrap(), Observation::Pending { reason: None });
+    assert_eq!(
+        engine.observe(job.id).await.unwrap(),
+        Observation::Pending { reason: None, suspended: false }
+    );
     assert_eq!(code(&finished(&*site.open(), job.id).await), 0);
 }
 
@@ -211,7 +214,9 @@ async fn a_supervisor_that_cannot_work_is_an_error_and_not_an_endless_wait() {
     let engine = LocalEngine::open(LocalConfig { supervisor, ..site.config() }).unwrap();
     for _ in 0..1_000 {
         match engine.observe(job.id).await {
-            Ok(observation) => assert_eq!(observation, Observation::Pending { reason: None }),
+            Ok(observation) => {
+                assert_eq!(observation, Observation::Pending { reason: None, suspended: false });
+            }
             Err(error) => {
                 let text = error.to_string();
                 assert!(text.contains("exit status: 2") && text.contains("no such subcommand"), "{text}");

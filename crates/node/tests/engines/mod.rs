@@ -95,6 +95,14 @@ macro_rules! conforms {
             a_job_sees_the_accelerators_it_asked_for_and_no_others
             accelerators_are_given_by_their_type
             a_job_over_several_nodes_runs_once_on_each_or_is_objected_to
+            a_suspended_job_makes_no_progress_and_goes_on_where_it_was
+            a_job_can_be_suspended_again_and_again
+            a_suspended_job_that_is_cancelled_ends_without_going_on
+            a_job_suspended_before_its_submission_begins_once_resumed
+            a_job_suspended_before_its_submission_and_cancelled_never_runs
+            a_suspension_outlives_the_engine
+            a_suspended_job_array_begins_no_further_task
+            suspending_a_finished_job_changes_nothing
             options_and_images_that_the_site_does_not_know_are_objected_to
         }
     };

@@ -221,7 +221,7 @@ impl HonestJob {
     /// Waits until the engine says why the job waits.
     async fn waits_because(&self, engine: &dyn Engine, reason: &str) {
         let waits = |observation: &Observation| match observation {
-            Observation::Pending { reason: Some(text) } => Some(text.clone()),
+            Observation::Pending { reason: Some(text), .. } => Some(text.clone()),
             _ => None,
         };
         assert_eq!(until(engine, self.job.id, waits).await, reason);

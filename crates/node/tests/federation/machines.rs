@@ -31,6 +31,8 @@ use sta_protocol::{
 
 use super::chance::{Random, SimClock};
 
+mod suspension;
+
 /// How long a job that is told to end takes to do so.
 const GRACE_MS: i64 = 300;
 /// The sites that order their jobs themselves.
@@ -51,6 +53,8 @@ struct State {
     jobs: BTreeMap<(SiteId, RunId), Job>,
     /// Jobs cancelled before they were taken over.
     cancelled: BTreeMap<(SiteId, RunId), Timestamp>,
+    /// Attempts that stand still, and since when, also those that were not taken over yet.
+    suspended: BTreeMap<(SiteId, RunId), Timestamp>,
     starts: BTreeMap<JobId, Vec<Start>>,
     broken: Vec<String>,
 }
@@ -81,6 +85,7 @@ impl Machines {
             percent,
             jobs: BTreeMap::new(),
             cancelled: BTreeMap::new(),
+            suspended: BTreeMap::new(),
             starts: BTreeMap::new(),
             broken: Vec::new(),
         };
@@ -165,7 +170,9 @@ impl SimEngine {
     fn advance(&self, state: &mut State, id: RunId) {
         let now = self.clock.now();
         let key = self.key(id);
-        let Some(job) = state.jobs.get_mut(&key).filter(|job| !job.began && job.begins_at <= now) else {
+        let suspended = state.suspended.contains_key(&key);
+        let is_due = |job: &&mut Job| !suspended && !job.began && job.begins_at <= now;
+        let Some(job) = state.jobs.get_mut(&key).filter(is_due) else {
             return;
         };
         if job.exit == Exit::Cancelled && job.ends_at <= job.begins_at {
@@ -267,13 +274,14 @@ impl SimEngine {
 
     fn stands(&self, state: &State, id: RunId) -> Observation {
         let now = self.clock.now();
+        let suspended = state.suspended.contains_key(&self.key(id));
         match state.jobs.get(&self.key(id)) {
             None => Observation::Unknown,
-            Some(job) if job.ends_at <= now && (job.began || job.exit == Exit::Cancelled) => {
+            Some(job) if !suspended && job.ends_at <= now && (job.began || job.exit == Exit::Cancelled) => {
                 Observation::Finished(self.outcome(id, job))
             }
-            Some(job) if job.began => Observation::Running { started_at: job.begins_at },
-            Some(_) => Observation::Pending { reason: Some("its turn has not come".to_owned()) },
+            Some(job) if job.began => Observation::Running { started_at: job.begins_at, suspended },
+            Some(_) => Observation::Pending { reason: Some("its turn has not come".to_owned()), suspended },
         }
     }
 
@@ -349,6 +357,7 @@ impl SimEngine {
         if failure == Some(false) {
             return Err(self.trouble());
         }
+        self.go_on(&mut state, id);
         self.advance(&mut state, id);
         let now = self.clock.now();
         let key = self.key(id);
@@ -401,6 +410,14 @@ impl Engine for SimEngine {
 
     fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move { self.cancel_now(id) })
+    }
+
+    fn suspend(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move { self.suspend_now(id) })
+    }
+
+    fn resume(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move { self.resume_now(id) })
     }
 
     fn logs(

@@ -5,7 +5,7 @@
 //! its site that often and then ends with code 0, `never` is a job that it can never run, `wait` runs until cancelled.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     pin::Pin,
     sync::{
@@ -33,6 +33,7 @@ pub(crate) struct FakeEngine {
     named: Mutex<Vec<RunId>>,
     moves: Notify,
     looks: AtomicU32,
+    suspended: Mutex<BTreeSet<RunId>>,
     /// Seconds for each core that a job asks for.
     wait_per_core_s: AtomicU32,
 }
@@ -47,6 +48,7 @@ impl FakeEngine {
             named: Mutex::default(),
             moves: Notify::new(),
             looks: AtomicU32::new(0),
+            suspended: Mutex::default(),
             wait_per_core_s: AtomicU32::new(0),
         }
     }
@@ -64,6 +66,11 @@ impl FakeEngine {
     /// How often it was asked where a job stands.
     pub(crate) fn looks(&self) -> u32 {
         self.looks.load(Ordering::SeqCst)
+    }
+
+    /// Whether the attempt stands still.
+    pub(crate) fn is_suspended(&self, id: RunId) -> bool {
+        self.suspended.lock().unwrap().contains(&id)
     }
 
     /// What it was given to run.
@@ -154,7 +161,7 @@ impl Engine for FakeEngine {
                 }
                 ["break", _] => self.outcome(job, Exit::Code(0), Some("at last")),
                 ["fail", code] => self.outcome(job, Exit::Code(code.parse().unwrap()), None),
-                _ => Observation::Running { started_at: self.clock.now() },
+                _ => Observation::Running { started_at: self.clock.now(), suspended: false },
             };
             self.jobs.lock().unwrap().entry(job.id).or_insert((job.clone(), observation));
             self.moves(job.id);
@@ -166,7 +173,14 @@ impl Engine for FakeEngine {
         Box::pin(async move {
             self.looks.fetch_add(1, Ordering::SeqCst);
             let jobs = self.jobs.lock().unwrap();
-            Ok(jobs.get(&id).map_or(Observation::Unknown, |(_, observation)| observation.clone()))
+            let seen = jobs.get(&id).map_or(Observation::Unknown, |(_, observation)| observation.clone());
+            let stands_still = self.suspended.lock().unwrap().contains(&id);
+            Ok(match seen {
+                Observation::Running { started_at, .. } => {
+                    Observation::Running { started_at, suspended: stands_still }
+                }
+                seen => seen,
+            })
         })
     }
 
@@ -175,6 +189,22 @@ impl Engine for FakeEngine {
             if let Some((job, observation)) = self.jobs.lock().unwrap().get_mut(&id) {
                 *observation = self.outcome(job, Exit::Cancelled, None);
             }
+            self.moves(id);
+            Ok(())
+        })
+    }
+
+    fn suspend(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.suspended.lock().unwrap().insert(id);
+            self.moves(id);
+            Ok(())
+        })
+    }
+
+    fn resume(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.suspended.lock().unwrap().remove(&id);
             self.moves(id);
             Ok(())
         })

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::engines::{Capacity, EngineError, EngineJob, Objection, Observation, RunId, Stream};
 
 /// The version of these documents; both sides must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// How long the node keeps a request for calls open while there is none.
 pub const POLL_TIME_MAX: Duration = Duration::from_secs(20);
 /// The most calls of one batch.
@@ -89,6 +89,16 @@ pub enum Method {
     },
     /// [`crate::engines::Engine::cancel`].
     Cancel {
+        /// The attempt.
+        id: RunId,
+    },
+    /// [`crate::engines::Engine::suspend`].
+    Suspend {
+        /// The attempt.
+        id: RunId,
+    },
+    /// [`crate::engines::Engine::resume`].
+    Resume {
         /// The attempt.
         id: RunId,
     },

@@ -397,7 +397,7 @@ impl Engine for AgentEngine {
                 && !self.inner.is_here(id, outcome)?
             {
                 self.inner.start_fetch(id, outcome);
-                return Ok(Observation::Running { started_at: outcome.started_at });
+                return Ok(Observation::Running { started_at: outcome.started_at, suspended: false });
             }
             Ok(observation)
         })
@@ -405,6 +405,14 @@ impl Engine for AgentEngine {
 
     fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(self.inner.done(id, "cancel the job", Method::Cancel { id }))
+    }
+
+    fn suspend(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(self.inner.done(id, "suspend the job", Method::Suspend { id }))
+    }
+
+    fn resume(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(self.inner.done(id, "resume the job", Method::Resume { id }))
     }
 
     fn logs(

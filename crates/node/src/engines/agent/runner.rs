@@ -247,6 +247,8 @@ impl Agent {
                 seen.map_or_else(|error| Reply::Failed(error.into()), Reply::Observed)
             }
             Method::Cancel { id } => done(self.engine.cancel(id).await.map_err(Failed::from)),
+            Method::Suspend { id } => done(self.engine.suspend(id).await.map_err(Failed::from)),
+            Method::Resume { id } => done(self.engine.resume(id).await.map_err(Failed::from)),
             Method::Logs { id, index, stream, offset, length_max } => {
                 match self.engine.logs(id, index, stream, offset, length_max).await {
                     Ok(chunk) => Reply::Log { bytes: chunk.bytes, end: chunk.end },

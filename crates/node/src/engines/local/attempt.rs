@@ -23,6 +23,7 @@ use super::{
     processes::{Processes, VANISH_MAX},
     record::{JobDirectory, SpecRecord},
     sandbox::{self, Order, Report, STAGE_VARIABLE},
+    suspension::Suspension,
 };
 use crate::engines::{Exit, Stream};
 
@@ -196,10 +197,10 @@ fn until_the_end(
     let limit = Duration::from_millis(spec.time_limit_ms);
     let grace = Duration::from_millis(spec.grace_ms);
     let mut stop: Option<(Stop, Instant)> = None;
+    let mut suspension = Suspension::of(directory, processes);
     loop {
-        match statuses
-            .recv_timeout(LOOK_EVERY.min(limit.saturating_sub(begun.elapsed()).max(Duration::from_millis(1))))
-        {
+        let ran = begun.elapsed().saturating_sub(suspension.time());
+        match statuses.recv_timeout(LOOK_EVERY.min(limit.saturating_sub(ran).max(Duration::from_millis(1)))) {
             Ok(Ok(status)) => return Ok((status, stop.map(|(why, _)| why))),
             Ok(Err(error)) => return Err(format!("the job's end could not be learnt: {error}")),
             Err(RecvTimeoutError::Disconnected) => return Err("the job's end could not be learnt".to_owned()),
@@ -209,13 +210,20 @@ fn until_the_end(
             None => {
                 let why = if directory.is_cancelled() {
                     Stop::Cancelled
-                } else if begun.elapsed() >= limit {
-                    Stop::TimeLimit
                 } else {
-                    continue;
+                    suspension.follow();
+                    if begun.elapsed().saturating_sub(suspension.time()) < limit {
+                        continue;
+                    }
+                    Stop::TimeLimit
                 };
                 stop = Some((why, Instant::now()));
-                processes.terminate();
+                if suspension.is_on() {
+                    // A grace period would let it go on, which somebody has forbidden.
+                    processes.kill();
+                } else {
+                    processes.terminate();
+                }
             }
             Some((_, since)) if since.elapsed() >= grace + VANISH_MAX => {
                 return Err("the job's first process cannot be killed".to_owned());

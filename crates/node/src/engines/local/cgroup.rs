@@ -119,6 +119,34 @@ impl JobGroups {
         v2.map(|group| write(&group.path.join("cgroup.kill"), 1)).any(|written| written.is_ok())
     }
 
+    /// Has the kernel stop every process of the job, or let them go on: by v2 where it offers that (from Linux 5.2), else by
+    /// the freezer of v1. False where neither is there.
+    pub(super) fn freeze(&self, frozen: bool) -> bool {
+        let Some((group, [file, _], words)) = self.freezer() else { return false };
+        write(&group.path.join(file), words[usize::from(frozen)]).is_ok()
+    }
+
+    /// Whether the kernel says that all of them are stopped.
+    pub(super) fn is_frozen(&self) -> bool {
+        let Some((group, [_, file], _)) = self.freezer() else { return false };
+        let said = read(&group.path, file).unwrap_or_default();
+        keyed(&said, "frozen") == Some(1) || said.trim() == "FROZEN"
+    }
+
+    /// The group that can be frozen, the files to say so and to see it, and the words for go on and for stop.
+    fn freezer(&self) -> Option<(&Group, [&'static str; 2], [&'static str; 2])> {
+        let with = |controller, file: &str| {
+            let mut groups = self.groups.iter().filter(move |group| group.controller == controller);
+            groups.find(|group| group.path.join(file).exists())
+        };
+        let v2 =
+            with(None, "cgroup.freeze").map(|group| (group, ["cgroup.freeze", "cgroup.events"], ["0", "1"]));
+        v2.or_else(|| {
+            let group = with(Some("freezer"), "freezer.state")?;
+            Some((group, ["freezer.state", "freezer.state"], ["THAWED", "FROZEN"]))
+        })
+    }
+
     /// How many processes of the job the kernel has killed for want of memory.
     pub(super) fn memory_kills(&self) -> u64 {
         let counts = self.groups.iter().filter_map(|group| {

@@ -53,11 +53,30 @@ impl<'a> Processes<'a> {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Kills all that are there now.
+    /// Stops all of them where they are. True once none of them can go on; until then it is to be called again, because one
+    /// may have begun another in the meantime.
+    pub(super) fn stop(&self) -> bool {
+        if self.groups.freeze(true) {
+            return self.groups.is_frozen();
+        }
+        self.signal(Signal::SIGSTOP);
+        self.members().into_iter().all(|pid| is_stopped(pid.as_raw()))
+    }
+
+    /// Lets all that were stopped go on.
+    pub(super) fn go_on(&self) {
+        if !self.groups.freeze(false) {
+            self.signal(Signal::SIGCONT);
+        }
+    }
+
+    /// Kills all that are there now, also those that were stopped.
     pub(super) fn kill(&self) {
         if !self.groups.kill_all() {
             self.signal(Signal::SIGKILL);
         }
+        // A frozen process of v1 dies once it is let go, before it does anything else. Stopped ones die as they are.
+        self.groups.freeze(false);
     }
 
     /// Kills until none is left. False when some would not vanish.
@@ -65,6 +84,7 @@ impl<'a> Processes<'a> {
         let begun = Instant::now();
         while begun.elapsed() < VANISH_MAX {
             if self.members().is_empty() {
+                self.groups.freeze(false); // for the next task
                 return true;
             }
             self.kill();
@@ -121,6 +141,13 @@ fn parent_of(pid: i32) -> Option<i32> {
     let mut fields = text.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?;
     if matches!(state, "Z" | "X") { None } else { fields.next()?.parse().ok() }
+}
+
+/// Whether a process is stopped, dead or gone.
+fn is_stopped(pid: i32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = text.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+    state.is_none_or(|state| matches!(state, 'T' | 't' | 'Z' | 'X'))
 }
 
 /// Processes that carry the job's id in their environment: all that can be found without a cgroup once the supervisor is gone.

@@ -2,7 +2,7 @@
 //! A job's directory: which file means what, the versioned records in it, and how they become durable.
 //!
 //! `spec.json` (the job is taken over), `cancel` (it is to end), `lock` (held by its supervisor), `started.json`
-//! (it may have begun: it is never begun again), `tasks` (of a job array: a line for each task that ended), `result.json` (it ended),
+//! (it may have begun: it is never begun again), `suspend` (it is to stand still), `suspended` (its supervisor sees that it does), `tasks` (of a job array: a line for each task that ended), `result.json` (it ended),
 //! `stdout`, `stderr`, from the second task on `stdout.1`, `stderr.1` and so on, `work/`, `tmp/`, and `submit`, held by whoever submits it.
 
 use std::{
@@ -76,6 +76,34 @@ impl JobDirectory {
     pub(super) fn is_cancelled(&self) -> bool {
         self.path.join("cancel").exists()
     }
+    pub(super) fn is_suspension_asked(&self) -> bool {
+        self.path.join("suspend").exists()
+    }
+    /// Whether the job stands still as it was asked to.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.is_suspension_asked() && self.path.join("suspended").exists()
+    }
+    /// Records the wish that the job should stand still.
+    pub(super) fn write_suspension(&self) -> Result<(), EngineError> {
+        self.write_wish("suspend")
+    }
+    /// Takes that wish back; there may be none.
+    pub(super) fn remove_suspension(&self) -> Result<(), EngineError> {
+        let path = self.path.join("suspend");
+        match fs::remove_file(&path) {
+            Ok(()) => sync_directory(&self.path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(failed("remove", &path, source)),
+        }
+    }
+    /// Notes whether the job stands still. Not durable: a supervisor that is lost takes the job with it.
+    pub(super) fn note_suspended(&self, suspended: bool) {
+        let path = self.path.join("suspended");
+        let _unseen = match suspended {
+            true => File::create(path).map(drop),
+            false => fs::remove_file(path),
+        };
+    }
     pub(super) fn write_spec(&self, spec: SpecRecord) -> Result<(), EngineError> {
         replace(&self.path, "spec.json", spec)
     }
@@ -121,7 +149,11 @@ impl JobDirectory {
     }
     /// Records the wish that the job should end.
     pub(super) fn write_cancel(&self) -> Result<(), EngineError> {
-        let path = self.path.join("cancel");
+        self.write_wish("cancel")
+    }
+    /// Makes an empty file that stands for a wish; it may be there already.
+    fn write_wish(&self, name: &str) -> Result<(), EngineError> {
+        let path = self.path.join(name);
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         file.and_then(|file| file.sync_all()).map_err(|source| failed("write", &path, source))?;
         sync_directory(&self.path)

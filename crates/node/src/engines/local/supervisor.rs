@@ -28,7 +28,7 @@ use super::{
     outputs,
     processes::Processes,
     record::{JobDirectory, SpecRecord, StartedRecord, failed},
-    sandbox, tasks,
+    sandbox, suspension, tasks,
 };
 use crate::engines::{EngineError, Exit, Outcome, TaskEnd, Usage};
 
@@ -99,11 +99,21 @@ fn begin(directory: &JobDirectory, spec: &SpecRecord) -> Result<Outcome, EngineE
     let root = directory.path().parent().unwrap_or(directory.path());
     let cancelled = || directory.is_cancelled();
     let there = spec.gpus_from..spec.gpus_from.saturating_add(spec.gpus_there);
-    let accelerators = Accelerators::acquire(root, there, spec.gpus, cancelled)
-        .map_err(|source| failed("lock accelerators in", root, source))?;
-    let Some(accelerators) = accelerators else {
-        let taken = || Exit::SiteFault(format!("{} accelerators were not free in time", spec.gpus));
-        return Ok(never_begun(spec, if cancelled() { Exit::Cancelled } else { taken() }));
+    let wanted_no_more = || cancelled() || directory.is_suspension_asked();
+    let accelerators = loop {
+        // Without accelerators in hand, which others could use meanwhile.
+        suspension::wait_until_wanted(directory);
+        let acquired = Accelerators::acquire(root, there.clone(), spec.gpus, wanted_no_more)
+            .map_err(|source| failed("lock accelerators in", root, source))?;
+        match acquired {
+            _any if cancelled() => return Ok(never_begun(spec, Exit::Cancelled)),
+            _any if directory.is_suspension_asked() => {}
+            Some(accelerators) => break accelerators,
+            None => {
+                let reason = format!("{} accelerators were not free in time", spec.gpus);
+                return Ok(never_begun(spec, Exit::SiteFault(reason)));
+            }
+        }
     };
     // From here on the job may have begun. Were this written after, a crash between the two would run it twice.
     let started_at = Timestamp::now();

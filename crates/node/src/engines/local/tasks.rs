@@ -14,6 +14,7 @@ use super::{
     cgroup::{JobGroups, Limits},
     outputs,
     record::{JobDirectory, SpecRecord, TaskRecord},
+    suspension::wait_until_wanted,
 };
 use crate::engines::{EngineError, Exit, Outcome, TaskEnd, Usage};
 
@@ -36,11 +37,12 @@ pub(super) fn run(
     let mut ends: Vec<TaskEnd> = Vec::new();
     let mut held: Option<Vec<String>> = None;
     for index in 0..spec.count {
+        wait_until_wanted(directory);
         let begun = clock.elapsed();
         let Ended { exit, wall, limits } = match ends.last().and_then(|last| ends_all(&last.exit)) {
-            // A job array that was cancelled or that its site fails begins no further task.
+            // What was cancelled, or what its site fails, begins no further task.
             Some(exit) => Ended::never_begun(exit),
-            None if spec.is_array() && directory.is_cancelled() => Ended::never_begun(Exit::Cancelled),
+            None if directory.is_cancelled() => Ended::never_begun(Exit::Cancelled),
             None => Task { directory, spec, accelerators, index }.run(&mut groups),
         };
         if let Some(limits) = limits {

@@ -3,6 +3,8 @@
 # A job of sta: @id@. It begins once, however often this script is started.
 umask 077
 export PATH=@path@
+# Until it is told what they mean, this shell is neither stopped nor ended by them.
+trap : TSTP CONT
 run=@run@
 index=${SLURM_ARRAY_TASK_ID:-0}
 full() {
@@ -21,9 +23,68 @@ cd "$run/work" && stamp began "$(date +%s%N) ${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID
 # Room for what is written at the end, should the job itself fill the disk.
 head -c 16384 /dev/urandom >"$run/.room.$index" && printf '%4096s' '' >"$run/.said.$index" || full
 told=no
-# Slurm tells this shell alone; it passes on what it is told, and stays to write down how the command did.
+# Suspended before its command began.
+if [ -e "$run/held" ]; then
+  stamp stopped "$(date +%s%N)"
+  while [ -e "$run/held" ]; do sleep 1; done
+  rm -f "$run/stopped.$index"
+fi
+# The group that holds all processes of this job here, where there is one.
+box=
+while IFS=: read -r _ controllers group; do
+  case $group in */job_*) ;; *) continue ;; esac
+  job=${group#*/job_}
+  for root in "/sys/fs/cgroup/$controllers" /sys/fs/cgroup; do
+    [ -r "$root${group%%/job_*}/job_${job%%/*}/cgroup.procs" ] && box=$root${group%%/job_*}/job_${job%%/*}
+  done
+done </proc/self/cgroup
+# The processes of the job here with their states: without this script, what it runs itself, and the timer.
+members() {
+  read -r own </proc/$$/stat
+  set -- ${own##*) }
+  own=$4
+  pid=$(cat "$run/.pid.$index" 2>/dev/null)
+  if [ -n "$box" ]; then find "$box" -name cgroup.procs -exec cat {} + | sort -u; else ls /proc; fi 2>/dev/null |
+    while read -r process; do
+      { read -r line <"/proc/$process/stat"; } 2>/dev/null || continue
+      set -- ${line##*) }
+      case $4 in "$own" | "$timer") continue ;; esac
+      [ -n "$box" ] || [ "$4" = "$pid" ] || continue
+      echo "$process $1"
+    done
+}
+# Stops them all where they are; while that is done, one of them may begin another.
+halt() {
+  tries=0
+  while [ -e "$run/held" ] && [ "$tries" -lt 200 ]; do
+    moving=$(members | while read -r process state; do
+      case $state in T | t | Z | X) ;; *) kill -STOP "$process" 2>/dev/null && echo "$process" ;; esac
+    done)
+    [ -n "$moving" ] || { stamp stopped "$(date +%s%N)" && return; }
+    tries=$((tries + 1))
+  done
+}
+# Slurm continues what it ends, too: only who took the mark away means it.
+proceed() {
+  [ ! -e "$run/held" ] && [ -e "$run/stopped.$index" ] || return
+  members | while read -r process _; do kill -CONT "$process" 2>/dev/null; done
+  rm -f "$run/stopped.$index"
+}
+# Slurm tells this shell alone; it passes on what it is told, and stays to write down how the command did. A command that stands
+# still is killed: to end by itself, it would have to go on.
+tell() {
+  told=yes
+  if [ -e "$run/held" ]; then
+    members | while read -r process _; do kill -KILL "$process" 2>/dev/null; done
+  else
+    kill "-$1" "-$(cat "$run/.pid.$index" 2>/dev/null)" 2>/dev/null
+  fi
+}
+timer=none
+trap halt TSTP
+trap proceed CONT
 for signal in TERM INT HUP USR1 USR2; do
-  trap "told=yes; kill -$signal \"-\$(cat '$run/.pid.$index' 2>/dev/null)\" 2>/dev/null" "$signal"
+  trap "tell $signal" "$signal"
 done
 exec 3>&2
 setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" @starter@ @command@ </dev/null 2<>"$run/.said.$index" &
@@ -39,6 +100,8 @@ setsid sh -c '
   kill -KILL "-$group"
 ' sta "$run" "$index" </dev/null >/dev/null 2>&1 &
 timer=$!
+# It may have been suspended while nothing was there to stop.
+[ -e "$run/held" ] && halt
 while :; do
   wait "$waiter"
   status=$?
@@ -64,8 +127,8 @@ while IFS=: read -r _ controllers group; do
   esac
   [ -r "$file" ] && peak=$(cat "$file")
 done </proc/self/cgroup
-rm -f "$run/.room.$index"
+rm -f "$run/.room.$index" "$run/stopped.$index"
 times >"$run/.times.$index"
 stamp ended "$(date +%s%N) $how $status $peak $told $(tail -n 1 "$run/.times.$index")"
-[ "$how" = signal ] && trap - TERM INT HUP USR1 USR2 && kill "-$status" $$
+[ "$how" = signal ] && trap - TERM INT HUP USR1 USR2 TSTP CONT && kill "-$status" $$
 exit "$status"

@@ -112,7 +112,10 @@ impl Inner {
             return false;
         }
         self.ask_for_ends(&runs).await;
-        match self.look(&runs).await {
+        let looked = self.look(&runs).await;
+        // After the look, which says what runs.
+        self.ask_for_suspensions().await;
+        match looked {
             Ok(lively) => lively,
             Err(error) => {
                 tracing::warn!(cluster = self.settings.cluster, error = %error, "the site's queue cannot be read");
@@ -307,8 +310,13 @@ impl Inner {
         for (account, runs) in by_account {
             for some in runs.chunks(ASK_MAX) {
                 let names: Vec<String> = some.iter().map(|live| live.name()).collect();
-                let script: String =
-                    names.iter().map(|name| format!("scancel -u {account} -n {name}\n")).collect();
+                let stopped = some.iter().filter(|live| live.suspension == Some(true));
+                // Processes that were stopped would go on for the grace period that Slurm gives.
+                let killed = stopped.flat_map(|live| &live.running);
+                let script: String = killed
+                    .map(|task| format!("timeout 5 scancel --signal=KILL {task} 2>/dev/null\n"))
+                    .chain(names.iter().map(|name| format!("scancel -u {account} -n {name}\n")))
+                    .collect();
                 if let Err(error) = self.commands.answer(account, "end jobs", &script).await {
                     tracing::warn!(cluster = self.settings.cluster, account, error = %error, "jobs cannot be ended yet");
                     continue;
@@ -389,6 +397,12 @@ impl Live {
             }
         }
         let waiting = rows.iter().find(|row| row.state == State::Pending);
+        let runs = rows.iter().filter(|row| row.state == State::Running);
+        let own_name = |row: &QueueRow| match row.tasks {
+            Tasks::One(index) if self.count > 1 => format!("{}_{index}", row.slurm_id),
+            Tasks::One(_) | Tasks::Rest => row.slurm_id.to_string(),
+        };
+        self.running = runs.map(own_name).collect();
         self.reason = waiting.and_then(|row| queue::waits_for(&row.reason));
         if self.doomed.is_none() {
             self.doomed = waiting.and_then(|row| queue::never_runs(&row.reason));
@@ -419,7 +433,7 @@ impl Live {
         }
         let completing = rows.iter().any(|row| row.state == State::Completing);
         let young = now.duration_since(self.submitted_at) < LIVELY;
-        if completing || young || self.cancel || self.doomed.is_some() {
+        if completing || young || self.cancel || self.doomed.is_some() || self.is_to_suspend_or_resume() {
             Standing::Lively
         } else {
             Standing::Steady

@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, phase TEXT NOT NULL, job 
   outcome TEXT, wiped INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX IF NOT EXISTS runs_under_way ON runs (phase) WHERE phase != 'finished';
 CREATE TABLE IF NOT EXISTS cancelled (run TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS suspended (run TEXT PRIMARY KEY, wanted INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS given_accounts (account TEXT PRIMARY KEY, member TEXT NOT NULL, researcher TEXT NOT NULL, UNIQUE (member, researcher)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outages (began_at INTEGER PRIMARY KEY, ended_at INTEGER NOT NULL) STRICT;
 PRAGMA user_version = 1;
@@ -55,6 +56,8 @@ pub(super) struct RunRecord {
     pub(super) cancel: bool,
     pub(super) outcome: Option<Outcome>,
     pub(super) wiped: bool,
+    /// As [`Records::suspension`].
+    pub(super) suspension: Option<bool>,
 }
 
 /// As whom a run runs.
@@ -152,8 +155,8 @@ impl Records {
         self.write(
             "UPDATE runs SET phase = 'finished', outcome = ?2 WHERE run = ?1 AND phase != 'finished'",
             params![run.to_string(), text],
-        )
-        .map(drop)
+        )?;
+        self.write("DELETE FROM suspended WHERE run = ?1", params![run.to_string()]).map(drop)
     }
 
     /// A run that is taken over although it never runs.
@@ -195,6 +198,34 @@ impl Records {
         self.connection
             .prepare_cached("SELECT 1 FROM cancelled WHERE run = ?1")
             .and_then(|mut query| query.exists([run.to_string()]))
+            .map_err(|error| unreadable(&error))
+    }
+
+    /// Writes that a run is to stand still; one that is finished is left alone.
+    pub(super) fn suspend(&self, run: RunId) -> Result<(), EngineError> {
+        self.write(
+            "INSERT INTO suspended (run, wanted) SELECT ?1, 1 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run = ?1 AND phase = 'finished')
+             ON CONFLICT DO UPDATE SET wanted = 1",
+            params![run.to_string()],
+        )
+        .map(drop)
+    }
+
+    /// Writes that a run is to go on. That is remembered until the cluster has done it.
+    pub(super) fn resume(&self, run: RunId) -> Result<(), EngineError> {
+        self.write("UPDATE suspended SET wanted = 0 WHERE run = ?1", params![run.to_string()]).map(drop)
+    }
+
+    /// The cluster has let a run go on, unless it is to stand still again.
+    pub(super) fn resumed(&self, run: RunId) -> Result<(), EngineError> {
+        self.write("DELETE FROM suspended WHERE run = ?1 AND wanted = 0", params![run.to_string()]).map(drop)
+    }
+
+    /// Whether a run is to stand still, or to go on after it was; none where neither was ever asked.
+    pub(super) fn suspension(&self, run: RunId) -> Result<Option<bool>, EngineError> {
+        self.connection
+            .prepare_cached("SELECT wanted FROM suspended WHERE run = ?1")
+            .and_then(|mut query| query.query_row([run.to_string()], |row| row.get(0)).optional())
             .map_err(|error| unreadable(&error))
     }
 
@@ -269,8 +300,7 @@ impl Records {
     }
 }
 
-const COLUMNS: &str =
-    "phase, job, account, slurm_account, qos, slurm_id, submitted_at, started_at, cancel, outcome, wiped";
+const COLUMNS: &str = "phase, job, account, slurm_account, qos, slurm_id, submitted_at, started_at, cancel, outcome, wiped, (SELECT wanted FROM suspended s WHERE s.run = runs.run)";
 
 struct Raw {
     phase: String,
@@ -282,6 +312,7 @@ struct Raw {
     cancel: bool,
     outcome: Option<String>,
     wiped: bool,
+    suspension: Option<bool>,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -295,6 +326,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         cancel: row.get(8)?,
         outcome: row.get(9)?,
         wiped: row.get(10)?,
+        suspension: row.get(11)?,
     })
 }
 
@@ -313,6 +345,7 @@ fn read(raw: Raw) -> Result<RunRecord, EngineError> {
         cancel: raw.cancel,
         outcome: outcome.map_err(|error| damaged(&error))?,
         wiped: raw.wiped,
+        suspension: raw.suspension,
     })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! POSIX sh with coreutils and util-linux alone, so that it runs on every node. A job's directory holds `work/`, `tmp/`,
 //! the streams `out.N` and `err.N`, and per task N: `once.N` (a directory: the task has begun, and never begins again),
-//! `began.N`, `limit.N` (its time was over) and `ended.N`.
+//! `began.N`, `stopped.N` (it stands still), `limit.N` (its time was over) and `ended.N`; `held` says that it is to stand still.
 
 use std::fmt::Write;
 
@@ -40,15 +40,17 @@ pub(super) fn submissions(settings: &SlurmSettings, runs: &[Submission]) -> Stri
         let _ = write!(script, " {run}/work {run}/tmp");
     }
     script.push_str(" || exit\n");
-    for Submission { job, account, runtime } in runs {
+    for Submission { job, account, runtime, held } in runs {
         let run = run_directory(settings, &account.unix, job.id);
-        let arguments: Vec<String> =
+        let mut arguments: Vec<String> =
             sbatch(settings, job, account, &run).iter().map(|word| quoted(word)).collect();
+        let mark = if *held { format!(": >{run}/held && ") } else { String::new() };
+        arguments.extend(held.then(|| "--hold".to_owned()));
         // As a quoted word, so that nothing a researcher writes can end it before its end.
         let batch = quoted(&batch(settings, job, &run, runtime));
         let _ = writeln!(
             script,
-            "echo 'begin {id}'\n{{ {inputs}printf %s {batch} | sbatch {arguments}; }} 2>&1\necho \"end {id} $?\"",
+            "echo 'begin {id}'\n{{ {mark}{inputs}printf %s {batch} | sbatch {arguments}; }} 2>&1\necho \"end {id} $?\"",
             id = job.id,
             inputs = inputs(settings, job, &account.unix, &run),
             arguments = arguments.join(" "),
@@ -64,6 +66,8 @@ pub(super) struct Submission {
     pub(super) account: SiteAccount,
     /// The words that run its image.
     pub(super) runtime: Vec<String>,
+    /// It is not to begin before it is resumed.
+    pub(super) held: bool,
 }
 
 /// Copies inputs out of the account's cache, those that an earlier attempt has not.

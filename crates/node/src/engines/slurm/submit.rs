@@ -179,7 +179,9 @@ impl Inner {
         runtime: &[String],
     ) -> Result<(), EngineError> {
         const DOING: &str = "submit a job";
-        let submission = Submission { job: job.clone(), account: account.clone(), runtime: runtime.to_vec() };
+        let held = self.records(Records::suspension, job.id).await? == Some(true);
+        let submission =
+            Submission { job: job.clone(), account: account.clone(), runtime: runtime.to_vec(), held };
         let said = self.sbatch(submission).await?;
         // `--parsable` prints the number, and with several clusters its cluster after a semicolon; warnings go elsewhere.
         let text = said.text();
@@ -213,7 +215,8 @@ impl Inner {
         live.submitted_at = now;
         self.remember(live);
         self.handed_over.notify_one();
-        Ok(())
+        // Asked for while it was being handed over.
+        self.take_in_suspension(job.id).await
     }
 }
 

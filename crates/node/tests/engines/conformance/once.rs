@@ -42,7 +42,7 @@ pub(in crate::engines) async fn a_new_engine_finds_running_jobs_and_their_end(si
     drop(engine);
     let engine = site.open();
     let seen = engine.observe(job.id).await.unwrap();
-    let Observation::Running { started_at } = seen else { panic!("{seen:?}") };
+    let Observation::Running { started_at, suspended: false } = seen else { panic!("{seen:?}") };
     engine.submit(&job).await.unwrap();
     let outcome = finished(&*engine, job.id).await;
     assert_eq!((outcome.exit, outcome.started_at), (Exit::Code(5), started_at));

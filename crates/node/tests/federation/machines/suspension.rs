@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Simulated jobs that stand still, and have all of their time still before them when they go on.
+
+use sta_node::{
+    engines::{EngineError, RunId},
+    outside::Clock,
+};
+
+use super::{SimEngine, State};
+
+impl SimEngine {
+    pub(super) fn suspend_now(&self, id: RunId) -> Result<(), EngineError> {
+        let mut state = self.machines.lock();
+        let failure = self.failure(&mut state);
+        if failure == Some(false) {
+            return Err(self.trouble());
+        }
+        self.advance(&mut state, id);
+        let now = self.clock.now();
+        let is_over = state.jobs.get(&self.key(id)).is_some_and(|job| job.ends_at <= now);
+        if !is_over {
+            state.suspended.entry(self.key(id)).or_insert(now);
+        }
+        if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
+    }
+
+    pub(super) fn resume_now(&self, id: RunId) -> Result<(), EngineError> {
+        let mut state = self.machines.lock();
+        let failure = self.failure(&mut state);
+        if failure == Some(false) {
+            return Err(self.trouble());
+        }
+        self.go_on(&mut state, id);
+        if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
+    }
+
+    /// A job that stood still has all of its time still before it.
+    pub(super) fn go_on(&self, state: &mut State, id: RunId) {
+        let Some(since) = state.suspended.remove(&self.key(id)) else { return };
+        let Some(job) = state.jobs.get_mut(&self.key(id)) else { return };
+        let stood = self.clock.now().duration_since(since);
+        job.ends_at += stood;
+        if !job.began {
+            job.begins_at += stood;
+        }
+    }
+}
