@@ -107,8 +107,39 @@ pub struct Progress {
     /// Which attempt began, from 1 on.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub attempt: u32,
-    /// When it began to run.
-    pub started_at: Timestamp,
+    /// When it began to run; none when it has not begun, and this tells of a suspension alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// Why the job is or was suspended at the host, in the order in which that was decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+}
+
+/// One reason for which a host suspends a job. The job stands still as long as one of its reasons is not released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// The code of the rule, the threshold or the order that wants it, such as `STOP-ORDER`.
+    pub reason: String,
+    /// When that was decided.
+    pub since: Timestamp,
+    /// When the site's engine was seen to have stopped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    /// When this reason was released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<Timestamp>,
+    /// Who released it, as the host names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_by: Option<String>,
+}
+
+impl Hold {
+    /// Whether it still keeps the job from going on.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.released_at.is_none()
+    }
 }
 
 /// How a job ended.

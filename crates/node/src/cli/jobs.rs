@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use sta_protocol::{
-    federation::{self, TasksEnd, UsageSource},
+    federation::{self, Hold, TasksEnd, UsageSource},
     ids::JobId,
     job::Shape,
 };
@@ -122,6 +122,7 @@ pub(super) fn text(job: &JobDocument, style: Style) -> String {
         ("ended", time(job.ended_at)),
     ];
     rows.extend(job.waiting_for.clone().map(|what| ("waits for", what)));
+    rows.extend(job.holds.iter().map(|hold| ("held", hold_text(hold))));
     if job.attempt > 1 {
         rows.push(("attempt", job.attempt.to_string()));
     }
@@ -235,6 +236,21 @@ fn exit_text(exit: &federation::Exit) -> String {
 /// Whether nothing more can happen to a job in this state. A state that we do not know may go on.
 pub(super) fn is_final(state: &str) -> bool {
     HomeState::ALL.into_iter().any(|known| known.as_str() == state && known.is_final())
+}
+
+/// Why and how long a job is or was suspended.
+fn hold_text(hold: &Hold) -> String {
+    let stands = match (hold.confirmed_at, hold.released_at) {
+        (Some(at), _) => format!(", stands still since {at}"),
+        (None, Some(_)) => String::new(),
+        (None, None) => ", not yet seen to stand still".to_owned(),
+    };
+    let released = match (&hold.released_at, &hold.released_by) {
+        (Some(at), Some(by)) => format!(", released {at} by {by}"),
+        (Some(at), None) => format!(", released {at}"),
+        (None, _) => String::new(),
+    };
+    format!("since {} because of {}{stands}{released}", hold.since, hold.reason)
 }
 
 /// Follows a job to its end and says each new state on standard error.

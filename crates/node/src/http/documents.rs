@@ -19,7 +19,7 @@ pub use jobs::{
     ReceiptDocument, ReleaseRequest,
 };
 pub use mirrors::{
-    DatasetFileDocument, ExitDocument, InputFileDocument, JobSpecDocument, ObjectiveDocument,
+    DatasetFileDocument, ExitDocument, HoldDocument, InputFileDocument, JobSpecDocument, ObjectiveDocument,
     ResourcesDocument, ShapeDocument, StatementDocument, StatementLineDocument, SubmitDocument,
     TaskFailureDocument, TasksEndDocument, UsageDocument, UsageSourcesDocument,
 };

@@ -360,6 +360,7 @@ fn keep(
         state: HostState::Staging,
         resources: admitted.demand(),
         cancel_asked: false,
+        held: false,
         admitted_at: now,
         not_before: None,
         started_at: None,

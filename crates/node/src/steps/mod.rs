@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! home   submit ─ (wait) ─ identity ─ place ─► offer ─► settle ─► fetch              cancel
-//! host                                   admit ─► stage ─► watch, run ─► meter       release, deliver
+//! host                                   admit ─► stage ─► watch, run ─► meter       release, deliver, hold
 //!                                                              └ retry ┘
 //! ```
 //!
@@ -34,6 +34,7 @@ pub mod deliver;
 pub mod disk;
 pub mod dossier;
 pub mod fetch;
+pub mod hold;
 pub mod identity;
 pub mod meter;
 pub mod offer;
@@ -132,6 +133,7 @@ pub async fn carry_out(node: &Node, waiting: &Waiting) -> Result<(), StepError> 
         Effect::Stage => stage::stage(node, waiting).await,
         Effect::Start => run::start(node, waiting).await,
         Effect::Stop => run::stop(node, waiting).await,
+        Effect::Suspend | Effect::Resume => hold::carry_out(node, waiting).await,
         Effect::Wipe => meter::wipe(node, waiting).await,
         Effect::Progress => run::report_progress(node, waiting).await,
         Effect::Receipt => settle::send_receipt(node, waiting).await,

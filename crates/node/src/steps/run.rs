@@ -10,13 +10,14 @@ use sta_protocol::{
     refusal::RefusalCode,
 };
 
-use super::{StepError, meter, stage};
+use super::{StepError, hold, meter, stage};
 use crate::{
     engines::{Engine, EngineError, EngineJob, Exit, Outcome, Owner, RunId, StagedInput, Usage},
     node::Node,
     store::{
         StoreError, Tx,
         audit::PendingEntry,
+        holds,
         hosted::{self, HostState, HostedJob},
         jobs::{self, HomeJob, HomeState},
         outbox::{self, Effect, Lane, Waiting},
@@ -39,7 +40,12 @@ pub async fn start(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     if job.state == HostState::Starting {
         let admission = own_admission(node, &job)?;
         let engine_job = engine_job(node, &job, &admission)?;
-        match engine(node, &job.site)?.submit(&engine_job).await {
+        let engine = engine(node, &job.site)?;
+        if job.held {
+            // Suspended since it was chosen to start: the engine takes it over and does not let it begin.
+            hold::put_in_force(engine, &job).await?;
+        }
+        match engine.submit(&engine_job).await {
             Ok(()) => {}
             // It can never run here: the site's fault, told in the receipt, and not paid.
             Err(EngineError::Invalid { reason, .. }) => {
@@ -163,19 +169,22 @@ pub(super) async fn began(node: &Node, job: &HostedJob, started_at: Timestamp) -
     Ok(())
 }
 
-/// Tells home that the job runs.
+/// Tells home that the job runs, and why it is or was suspended: what the record says now, however old the effect is.
 ///
 /// # Errors
 /// Home is away: told again later.
 pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
-    let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
-    if let Some((job, started_at)) = job.and_then(|job| job.started_at.map(|at| (job, at))) {
+    let (job, holds) = node.store.read(|connection| {
+        Ok((hosted::find(connection, waiting.job)?, holds::of(connection, waiting.job)?))
+    })?;
+    if let Some(job) = job.filter(|job| job.started_at.is_some() || !holds.is_empty()) {
         let progress = Progress {
             version: VERSION,
             job: job.job,
             host: node.member().clone(),
             attempt: job.attempt,
-            started_at,
+            started_at: job.started_at,
+            holds,
         };
         let signed = Signed::sign(&progress, &node.keys.signing).map_err(|error| StepError::Damaged {
             what: "progress",
@@ -186,7 +195,12 @@ pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepE
             receive_progress(node, &job.home, signed).await?;
         } else {
             node.outbound()
-                .tell(&job.home, "/federation/v1/progress", progress_key(job.run()), &signed)
+                .tell(
+                    &job.home,
+                    "/federation/v1/progress",
+                    progress_key(job.run(), &progress, &signed),
+                    &signed,
+                )
                 .await?;
         }
     }
@@ -195,12 +209,15 @@ pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepE
     Ok(())
 }
 
-/// The idempotency key of the word that an attempt began: the job's id, and for later attempts one that follows from both.
-fn progress_key(run: RunId) -> uuid::Uuid {
-    if run.attempt == 1 {
-        return uuid::Uuid::from_bytes(*run.job.as_bytes());
-    }
-    let digest = Sha256Digest::of(format!("progress {run}").as_bytes());
+/// The idempotency key of the word that an attempt began: the job's id, and for later attempts one that follows from both. Where
+/// it tells of suspensions it follows from the whole document, since no two such words need be the same.
+fn progress_key(run: RunId, progress: &Progress, signed: &Signed<Progress>) -> uuid::Uuid {
+    let text = match (progress.holds.is_empty(), run.attempt) {
+        (true, 1) => return uuid::Uuid::from_bytes(*run.job.as_bytes()),
+        (true, _) => format!("progress {run}"),
+        (false, _) => format!("progress {run} {}", signed.digest()),
+    };
+    let digest = Sha256Digest::of(text.as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
@@ -225,19 +242,24 @@ pub async fn receive_progress(
     if progress.host != *from {
         return Err(wrong("another member's progress".to_owned()));
     }
-    let host = from.clone();
-    node.store.write(move |tx| note_running(tx, &progress, &host)).await?;
+    let (host, is_own) = (from.clone(), from == node.member());
+    node.store.write(move |tx| note_running(tx, &progress, &host, is_own)).await?;
     Ok(())
 }
 
-fn note_running(tx: &Tx<'_>, progress: &Progress, host: &MemberId) -> Result<(), StoreError> {
+/// What this node's own host decided is in the same table already.
+fn note_running(tx: &Tx<'_>, progress: &Progress, host: &MemberId, is_own: bool) -> Result<(), StoreError> {
     let at_host = |job: &HomeJob| job.host.as_ref() == Some(host);
     let Some(mut job) = jobs::find(tx.connection(), progress.job)?.filter(at_host) else {
         return Ok(());
     };
+    if !is_own {
+        holds::replace(tx, job.id, &progress.holds)?;
+    }
     // Word of an earlier attempt may come late.
-    if !job.state.is_final() && job.attempt == progress.attempt {
-        job.started_at = Some(progress.started_at);
+    let began = progress.started_at.filter(|_| !job.state.is_final() && job.attempt == progress.attempt);
+    if let Some(began) = began {
+        job.started_at = Some(began);
         if job.admission.is_some() {
             job.state = HomeState::Running;
         }

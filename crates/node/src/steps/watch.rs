@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use sta_protocol::{ids::SiteId, treaty::Resources};
 
-use super::{StepError, retry, run};
+use super::{StepError, hold, retry, run};
 use crate::{
     engines::{Engine, Observation, RunId},
     node::Node,
@@ -120,6 +120,14 @@ pub async fn reason(node: &Node, job: &HostedJob) -> Option<String> {
     }
 }
 
+/// Whether the engine has the job and nothing of it computes.
+fn is_suspended(observed: &Observation) -> bool {
+    match observed {
+        Observation::Pending { suspended, .. } | Observation::Running { suspended, .. } => *suspended,
+        Observation::Unknown | Observation::Finished(_) => false,
+    }
+}
+
 /// What a look at a site found.
 #[derive(Debug, Default)]
 pub struct Looked {
@@ -172,16 +180,21 @@ async fn look(node: &Node, site: &SiteId, jobs: Vec<UnderWay>) -> Result<Looked,
 
 async fn look_at_one(node: &Node, engine: &dyn Engine, job: UnderWay) -> Result<(), StepError> {
     let observed = engine.observe(job.run).await?;
+    let stands_still = job.is_to_stand && is_suspended(&observed);
     let is_new = match &observed {
         // Not taken over yet: the effect that does it is in the outbox.
-        Observation::Unknown | Observation::Pending { .. } => false,
-        Observation::Running { .. } => !job.began,
+        Observation::Unknown | Observation::Pending { .. } => stands_still,
+        Observation::Running { .. } => !job.began || stands_still,
         Observation::Finished(_) => true,
     };
     let found =
         if is_new { node.store.read(|connection| hosted::find(connection, job.run.job))? } else { None };
     let Some(hosted_job) = found.filter(|found| found.run() == job.run) else { return Ok(()) };
+    if stands_still {
+        hold::confirmed(node, &hosted_job).await?;
+    }
     match observed {
+        Observation::Running { .. } if job.began => Ok(()),
         Observation::Running { started_at, .. } => run::began(node, &hosted_job, started_at).await,
         Observation::Finished(outcome) => retry::attempt_ended(node, &hosted_job, outcome).await,
         Observation::Unknown | Observation::Pending { .. } => Ok(()),

@@ -74,6 +74,8 @@ pub struct HostedJob {
     pub resources: Resources,
     /// Whether home wants it stopped.
     pub cancel_asked: bool,
+    /// Whether it is suspended, for the reasons in [`super::holds`].
+    pub held: bool,
     /// When it was admitted.
     pub admitted_at: Timestamp,
     /// Until when it is not started, after an attempt that its site failed.
@@ -92,7 +94,7 @@ impl HostedJob {
     }
 }
 
-const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt, not_before";
+const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt, not_before, held";
 
 /// Writes a newly admitted job.
 pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
@@ -186,8 +188,8 @@ pub struct ReadyJob {
     pub resources: Resources,
 }
 
-/// The jobs of a site that may start, in the order they were admitted: without those that home has taken back, and those
-/// that their site failed a moment ago.
+/// The jobs of a site that may start, in the order they were admitted: without those that home has taken back, those
+/// that are suspended, and those that their site failed a moment ago.
 pub fn ready(
     connection: &Connection,
     site: &SiteId,
@@ -195,7 +197,7 @@ pub fn ready(
     limit: u32,
 ) -> Result<Vec<ReadyJob>, StoreError> {
     let sql = "SELECT job, offer_id, cpu_cores, memory_bytes, gpus FROM hosted WHERE site = ?1 AND state = 'ready'
-               AND cancel_asked = 0 AND (not_before IS NULL OR not_before <= ?2) ORDER BY admitted_at, job LIMIT ?3";
+               AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?2) ORDER BY admitted_at, job LIMIT ?3";
     let rows: Vec<(String, String, [i64; 3])> = connection
         .prepare_cached(sql)
         .and_then(|mut query| {
@@ -226,9 +228,11 @@ pub struct UnderWay {
     pub run: RunId,
     /// Whether it is known to run.
     pub began: bool,
+    /// Whether it is suspended, and the engine was not seen to have stopped it.
+    pub is_to_stand: bool,
 }
 
-const UNDER_WAY: &str = "SELECT job, attempt, state = 'running' FROM hosted";
+const UNDER_WAY: &str = "SELECT job, attempt, state = 'running', held AND EXISTS (SELECT 1 FROM holds h WHERE h.job = hosted.job AND h.released_at IS NULL AND h.confirmed_at IS NULL) FROM hosted";
 
 /// All that the engine of a site has or is being given, at most `limit` of them.
 pub fn under_way(connection: &Connection, site: &SiteId, limit: u32) -> Result<Vec<UnderWay>, StoreError> {
@@ -262,12 +266,14 @@ pub fn find_under_way(
         .transpose()
 }
 
-fn raw_under_way(row: &Row<'_>) -> rusqlite::Result<(String, u32, bool)> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+fn raw_under_way(row: &Row<'_>) -> rusqlite::Result<(String, u32, bool, bool)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
-fn read_under_way((job, attempt, began): (String, u32, bool)) -> Result<UnderWay, StoreError> {
-    Ok(UnderWay { run: RunId { job: parse(&job)?, attempt }, began })
+fn read_under_way(
+    (job, attempt, began, is_to_stand): (String, u32, bool, bool),
+) -> Result<UnderWay, StoreError> {
+    Ok(UnderWay { run: RunId { job: parse(&job)?, attempt }, began, is_to_stand })
 }
 
 /// What the unfinished jobs of a site hold or wait for.
@@ -374,6 +380,7 @@ struct Raw {
     receipt: Option<String>,
     attempt: u32,
     not_before: Option<i64>,
+    is_held: bool,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -386,6 +393,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         receipt: row.get(13)?,
         attempt: row.get(14)?,
         not_before: row.get(15)?,
+        is_held: row.get(16)?,
     })
 }
 
@@ -403,6 +411,7 @@ fn read(raw: Raw) -> Result<HostedJob, StoreError> {
         state: known.ok_or_else(damaged)?,
         resources: resources(raw.held),
         cancel_asked: raw.cancel_asked,
+        held: raw.is_held,
         admitted_at: timestamp(raw.admitted_at)?,
         started_at: raw.started_at.map(timestamp).transpose()?,
         receipt: raw.receipt.map(signed).transpose()?,

@@ -26,16 +26,20 @@ pub enum Effect {
     Start,
     /// Host: stop the job at the engine.
     Stop,
+    /// Host: have the engine hold the job where it stands.
+    Suspend,
+    /// Host: have the engine let it go on.
+    Resume,
     /// Host: remove the working directory of a finished job.
     Wipe,
-    /// Host: tell home that it runs.
+    /// Host: tell home that it runs, or why it is suspended.
     Progress,
     /// Host: send the receipt.
     Receipt,
 }
 
 impl Effect {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Decide,
         Self::Offer,
         Self::Withdraw,
@@ -43,6 +47,8 @@ impl Effect {
         Self::Stage,
         Self::Start,
         Self::Stop,
+        Self::Suspend,
+        Self::Resume,
         Self::Wipe,
         Self::Progress,
         Self::Receipt,
@@ -59,6 +65,8 @@ impl Effect {
             Self::Stage => "stage",
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
             Self::Wipe => "wipe",
             Self::Progress => "progress",
             Self::Receipt => "receipt",

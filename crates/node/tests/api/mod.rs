@@ -10,6 +10,7 @@ use uuid::Uuid;
 mod attempts;
 mod audit_log;
 mod files;
+mod holds;
 mod idempotency;
 mod jobs;
 mod members;

@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use sta_protocol::{
     class::Class,
     digest::Sha256Digest,
-    federation::{Admission, Exit, OutputFile, Receipt, TasksEnd, Usage},
+    federation::{Admission, Exit, Hold, OutputFile, Receipt, TasksEnd, Usage},
     ids::{JobId, MemberId, OfferId, ProjectId, ReceiptId, ResearcherId, SiteId},
     job::Shape,
     jws::Signed,
 };
 use utoipa::ToSchema;
 
-use super::{ExitDocument, RefusalDocument, ShapeDocument, TasksEndDocument, UsageDocument};
+use super::{ExitDocument, HoldDocument, RefusalDocument, ShapeDocument, TasksEndDocument, UsageDocument};
 use crate::{
     node::Node,
     steps::dossier::Dossier,
     store::{
-        StoreError,
+        StoreError, holds,
         hosted::HostedJob,
         jobs::{HomeJob, HomeState},
         ledger, outbox,
@@ -96,6 +96,10 @@ pub struct JobDocument {
     pub attempts: Vec<AttemptDocument>,
     /// What it waits for, in a few words.
     pub waiting_for: Option<String>,
+    /// Why its host suspended it, open and released reasons, in the order in which they came.
+    #[schema(value_type = Vec<HoldDocument>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
     /// Whether its researcher wants it stopped.
     pub cancel_asked: bool,
 }
@@ -220,6 +224,10 @@ pub struct HostedDocument {
     /// How it ended.
     #[schema(value_type = Option<ExitDocument>)]
     pub exit: Option<Exit>,
+    /// Why it is or was suspended, open and released reasons, in the order in which they came.
+    #[schema(value_type = Vec<HoldDocument>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
     /// The files it left.
     pub outputs: Vec<HostedOutputDocument>,
     /// Whether home wants it stopped.
@@ -313,6 +321,7 @@ impl JobDocument {
             exit: receipt.map(|receipt| receipt.exit),
             refusals,
             waiting_for: waiting_for(node, job)?,
+            holds: node.store.read(|connection| holds::of(connection, job.id))?,
             cancel_asked: job.cancel_asked,
         })
     }
@@ -367,6 +376,7 @@ impl HostedDocument {
             ended_at: receipt.as_ref().map(|receipt| receipt.ended_at),
             exit: receipt.map(|receipt| receipt.exit),
             outputs,
+            holds: node.store.read(|connection| holds::of(connection, hosted.job))?,
             cancel_asked: hosted.cancel_asked,
         })
     }
@@ -404,9 +414,16 @@ fn exit_code(exit: &Exit) -> Option<i32> {
 
 /// What an unfinished job waits for: the last trouble of its outgoing work, else what comes next.
 fn waiting_for(node: &Node, job: &HomeJob) -> Result<Option<String>, StoreError> {
-    let trouble = node.store.read(|connection| outbox::last_error(connection, job.id))?;
+    let (trouble, holds) = node
+        .store
+        .read(|connection| Ok((outbox::last_error(connection, job.id)?, holds::of(connection, job.id)?)))?;
     if trouble.is_some() {
         return Ok(trouble);
+    }
+    let reasons: Vec<&str> =
+        holds.iter().filter(|hold| hold.is_open()).map(|hold| hold.reason.as_str()).collect();
+    if !reasons.is_empty() && !job.state.is_final() {
+        return Ok(Some(format!("release of {}", reasons.join(", "))));
     }
     let host = || job.host.as_ref().map_or("the host", MemberId::as_str);
     let site = || job.site.as_ref().map_or("the site", SiteId::as_str);

@@ -236,3 +236,21 @@ pub struct StatementLineDocument {
     /// CO2-equivalent.
     pub co2_ug: i64,
 }
+
+/// A reason for which a job is or was suspended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HoldDocument {
+    /// The code of the rule, the threshold or the order that wants the job suspended.
+    pub reason: String,
+    /// When that was decided.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// When the site's engine was seen to have stopped it.
+    #[schema(format = DateTime)]
+    pub confirmed_at: Option<String>,
+    /// When this reason was released.
+    #[schema(format = DateTime)]
+    pub released_at: Option<String>,
+    /// Who released it, as the host names them.
+    pub released_by: Option<String>,
+}
