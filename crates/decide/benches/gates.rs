@@ -12,10 +12,10 @@ use sta_decide::{
 };
 use sta_protocol::gate::{Layer, Verdict};
 
-/// How many facts each rule of the scaling packs reads.
-const FACTS_EACH: usize = 10;
+/// How many rules the scaling packs have, and how many facts each of them reads: at most a thousand rules load.
+const SIZES: [(usize, usize); 4] = [(10, 10), (100, 10), (300, 10), (500, 20)];
 
-/// Every gate on the sheet of the first case that the shipped packs allow, and the same for one that they deny.
+/// Every gate on the case with the strictest verdict, under all shipped packs once and as three layers.
 fn every_gate(criterion: &mut Criterion) {
     let rules = Rules::shipped().expect("the shipped rules load");
     let results: Vec<_> = SHIPPED_CASES
@@ -25,8 +25,8 @@ fn every_gate(criterion: &mut Criterion) {
     let layers = Layers::treaty(&rules).and(Layer::National, &rules).and(Layer::Site, &rules);
     let today = date(2026, 11, 23);
     for action in Action::ALL.into_iter().filter(|action| action.is_gate()) {
-        let slowest = results.iter().filter(|result| result.action == action);
-        let Some(case) = slowest.max_by_key(|result| result.verdict()) else { continue };
+        let of_action = results.iter().filter(|result| result.action == action);
+        let Some(case) = of_action.max_by_key(|result| result.verdict()) else { continue };
         let one = Layers::treaty(&rules);
         criterion.bench_function(&format!("gate/{}/treaty", action.as_str()), |bencher| {
             bencher.iter(|| gate::evaluate(&one, action, black_box(&case.sheet), today));
@@ -37,19 +37,19 @@ fn every_gate(criterion: &mut Criterion) {
     }
 }
 
-/// A pack of `count` rules about tool calls, each of which reads ten facts and none of which fires.
-fn pack(count: usize) -> String {
+/// A pack of `count` rules about tool calls, each of which reads `facts` facts and none of which fires.
+fn pack(count: usize, facts: usize) -> String {
     let texts =
         "@text_en(\"t\") @text_fr(\"t\") @text_de(\"t\") @advice(\"a\") @advice_fr(\"a\") @advice_de(\"a\")";
     let flags = ["listed", "untrusted_input", "secret_read", "external_send", "irreversible", "approved"];
     let mut pack = "@id(\"P-1\") permit (principal, action == Action::\"call-tool\", resource);\n".to_owned();
     for number in 0..count {
-        // Every part is false, so that Cedar reads all ten facts before it knows.
+        // Every part is false, so that Cedar reads all its facts before it knows.
         let part = |index: usize| match index % 7 {
             6 => format!("context.tool.name == \"tool-{number}\""),
             flag => format!("context.tool.{}", flags[flag]),
         };
-        let condition: Vec<String> = (0..FACTS_EACH).map(part).collect();
+        let condition: Vec<String> = (0..facts).map(part).collect();
         pack += &format!(
             "@id(\"R-{number}\") @source(\"s\") @from(\"2026-01-01\") @effect(\"deny\") @facts(\"tool.name\") {texts}\n\
              forbid (principal, action == Action::\"call-tool\", resource) when {{ {} }};\n",
@@ -66,14 +66,14 @@ fn linear(criterion: &mut Criterion) {
         sheet.set(&format!("tool.{flag}"), Fact::Flag(false));
     }
     let mut group = criterion.benchmark_group("rules x facts");
-    for count in [10, 100, 300, 1000] {
-        let text = pack(count);
+    for (count, facts) in SIZES {
+        let text = pack(count, facts);
         let rules =
             Rules::load(&[("scaling", &text)], sta_decide::authorize::SHIPPED_SCHEMA).expect("it loads");
         let layers = Layers::treaty(&rules);
         let ask = || gate::evaluate(&layers, Action::CallTool, black_box(&sheet), date(2026, 11, 23));
         assert_eq!(ask().verdict(), Verdict::Allow, "no rule of the scaling pack fires");
-        let products = count * FACTS_EACH;
+        let products = count * facts;
         group.throughput(Throughput::Elements(u64::try_from(products).expect("a small number")));
         group.bench_function(BenchmarkId::from_parameter(products), |bencher| bencher.iter(ask));
     }
