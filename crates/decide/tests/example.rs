@@ -54,6 +54,7 @@ pub(crate) fn spec() -> JobSpec {
         sites_allowed: Vec::new(),
         sites_refused: Vec::new(),
         shape: Shape::default(),
+        outputs_weights: Vec::new(),
         after: Vec::new(),
         attempts_max: 1,
         site_options: BTreeMap::new(),

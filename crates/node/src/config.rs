@@ -11,6 +11,10 @@ use sta_protocol::ids::{MemberId, SiteId};
 
 use crate::engines::slurm::settings::SlurmSettings;
 
+mod gates;
+
+pub use gates::{GatesConfig, GuardrailConfig};
+
 /// The name of the file in a node's directory.
 pub const CONFIG_FILE: &str = "sta.toml";
 
@@ -30,6 +34,9 @@ pub struct RawConfig {
     /// What its files may take of the disk.
     #[serde(default)]
     pub disk: DiskConfig,
+    /// What its gates go by beside rules.
+    #[serde(default, skip_serializing_if = "GatesConfig::is_usual")]
+    pub gates: GatesConfig,
 }
 
 /// What a node's files may take of the disk, `[disk]` in `sta.toml`.
@@ -105,6 +112,8 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// What its files may take of the disk.
     pub disk: DiskConfig,
+    /// What its gates go by beside rules.
+    pub gates: GatesConfig,
 }
 
 /// One site that this node drives.
@@ -284,6 +293,7 @@ impl Config {
             member: raw.member,
             listen,
             disk: raw.disk,
+            gates: raw.gates,
             sites,
         })
     }

@@ -25,7 +25,7 @@ use crate::{
     metrics::Metrics,
     outside::Outside,
     peers::{inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
-    steps::{arrive, disk, registry::VerifiedRecords},
+    steps::{arrive, disk, gates::guards::Guards, registry::VerifiedRecords},
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
 
@@ -58,6 +58,8 @@ pub struct Node {
     pub replays: ReplayCache,
     /// How much may be on its way to this node at once, in units of [`crate::steps::arrive`].
     pub(crate) arriving: Semaphore,
+    /// What bounds harm at its gates.
+    pub guards: Arc<Guards>,
     /// Records of datasets whose signatures it has verified.
     pub(crate) records_verified: VerifiedRecords,
     wakers: BTreeMap<String, Arc<Notify>>,
@@ -77,6 +79,9 @@ pub enum StartError {
     /// The treaty is not one this node may act under.
     #[error("cannot act under the treaty: {0}")]
     Treaty(String),
+    /// The guardrail's settings do not hold.
+    #[error("cannot bound harm: {0}")]
+    Guardrail(String),
 }
 
 impl Node {
@@ -95,6 +100,8 @@ impl Node {
         let treaty = signed_treaty.verify().map_err(|error| StartError::Treaty(error.to_string()))?;
         check_treaty(&treaty, &config, &keys)?;
         let rules = crate::policies::in_force(&treaty, &config.directory).map_err(StartError::Treaty)?;
+        let guards = Guards::new(config.gates.guardrail_terms())
+            .map_err(|error| StartError::Guardrail(error.to_string()))?;
         let log_keys = LogKeys { signer: Keys::load_log(&config.directory.join("keys"))? };
         let store = Store::open(&config.directory, log_keys, Arc::clone(&outside.chance), mode)?;
         let blobs = Blobs::open(&config.directory.join("blobs"))?;
@@ -106,6 +113,7 @@ impl Node {
             replays: ReplayCache::new(outside.now()),
             arriving: Semaphore::new(arrive::UNITS),
             records_verified: VerifiedRecords::default(),
+            guards: Arc::new(guards),
             wakers,
             stopping: AtomicBool::new(false),
             stopped: Notify::new(),

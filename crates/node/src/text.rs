@@ -4,10 +4,11 @@
 //! The catalogues are `locales/*/refusals.ftl` (Project Fluent), built into the binary. A message holds without facts; its
 //! attribute `with-facts` says it with them and counts only where every fact that it names is there.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, sync::LazyLock};
 
 use fluent_templates::{LanguageIdentifier, fluent_bundle::FluentValue, langid};
-use sta_protocol::refusal::Refusal;
+use sta_decide::{authorize::Rules, gate::GateRule};
+use sta_protocol::{gate::Text, refusal::Refusal};
 
 fluent_templates::static_loader! {
     static CATALOGUES = {
@@ -119,6 +120,7 @@ pub fn sentence(language: Language, refusal: &Refusal) -> String {
             let with_facts = || message(language, &format!("{id}.with-facts"), &facts_of(refusal));
             with_facts().or_else(|| message(language, &id, &facts_of(refusal)))
         })
+        .or_else(|| of_pack(language, refusal, |rule| &rule.text))
         .or_else(|| message(language, OTHER_RULE, &rule_of(refusal)))
         // Only without a catalogue at all, which a test rules out; the code and its source still say something.
         .unwrap_or_else(|| format!("{} ({})", refusal.rule, refusal.source))
@@ -130,6 +132,7 @@ pub fn advice(language: Language, refusal: &Refusal) -> String {
     let own = || Some(one_line(&refusal.advice, ADVICE_CHARS_MAX)).filter(|advice| !advice.is_empty());
     message_of(refusal)
         .and_then(|id| message(language, &format!("{id}.advice"), &facts_of(refusal)))
+        .or_else(|| of_pack(language, refusal, |rule| &rule.advice))
         .or_else(own)
         .or_else(|| message(language, &format!("{OTHER_RULE}.advice"), &rule_of(refusal)))
         .unwrap_or_default()
@@ -142,6 +145,24 @@ fn message_of(refusal: &Refusal) -> Option<String> {
     let is_ours = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
     let id = refusal.rule.to_ascii_lowercase();
     (refusal.rule.bytes().all(is_ours) && id != OTHER_RULE).then_some(id)
+}
+
+/// The shipped packs, for the texts that rules of gates bring with them.
+static SHIPPED: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::shipped().ok());
+
+/// What a rule of a gate says in its pack, with the refusal's facts in their places.
+fn of_pack(language: Language, refusal: &Refusal, part: fn(&GateRule) -> &Text) -> Option<String> {
+    let rule = SHIPPED.as_ref()?.rule(&refusal.rule)?;
+    let texts = part(rule.gate.as_ref()?);
+    let text = match language {
+        Language::En => &texts.en,
+        Language::Fr => &texts.fr,
+        Language::De => &texts.de,
+    };
+    let fill = |text: String, (name, value): (&String, &String)| {
+        text.replace(&format!("{{{name}}}"), &one_line(value, FACT_CHARS_MAX))
+    };
+    Some(refusal.facts.iter().fold(text.clone(), fill))
 }
 
 type Arguments = HashMap<String, FluentValue<'static>>;

@@ -33,7 +33,7 @@ const CALLERS: [&str; 11] = [
 
 /// A request for each row of the table: what is in braces is filled in, a body that no handler takes proves that the caller
 /// came as far as the handler and changes nothing.
-const WALK: [(&str, &str, &str); 50] = [
+const WALK: [(&str, &str, &str); 58] = [
     ("POST", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}", "/v1/jobs/{job}"),
@@ -58,6 +58,14 @@ const WALK: [(&str, &str, &str); 50] = [
     ("POST", "/v1/passports", "/v1/passports"),
     ("GET", "/v1/sites", "/v1/sites"),
     ("GET", "/v1/statements/{period}/{member}", "/v1/statements/2026-11/de"),
+    ("POST", "/v1/gate", "/v1/gate"),
+    ("GET", "/v1/gate/{decision}", "/v1/gate/0193a0c1-7e5b-7a10-8c3e-2f1f6f0a9b11"),
+    ("POST", "/v1/gate/{decision}/outcome", "/v1/gate/0193a0c1-7e5b-7a10-8c3e-2f1f6f0a9b11/outcome"),
+    ("POST", "/v1/models", "/v1/models"),
+    ("GET", "/v1/models/{digest}", "/v1/models/{sha256}"),
+    ("POST", "/v1/evaluations", "/v1/evaluations"),
+    ("GET", "/v1/jobs/{job}/gates", "/v1/jobs/{job}/gates"),
+    ("GET", "/v1/hosted/{job}/gates", "/v1/hosted/{guest}/gates"),
     ("GET", "/v1/node", "/v1/node"),
     ("GET", "/v1/treaty", "/v1/treaty"),
     ("GET", "/audit/checkpoint", "/audit/checkpoint"),

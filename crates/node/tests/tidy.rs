@@ -22,7 +22,7 @@ const EDGES: [(&str, &[&str]); 5] = [
     ("audit", &[]),
     ("decide", &["sta-protocol"]),
     ("guardrail", &[]),
-    ("node", &["sta-audit", "sta-decide", "sta-protocol"]),
+    ("node", &["sta-audit", "sta-decide", "sta-guardrail", "sta-protocol"]),
     ("protocol", &[]),
 ];
 /// What a pure crate must not name: clock, disk, network, environment, threads' waits, chance, an async runtime.

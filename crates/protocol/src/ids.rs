@@ -90,6 +90,8 @@ uuid_ids! {
     AdmissionId;
     /// A host's account of what a job used.
     ReceiptId;
+    /// One decision of a gate.
+    DecisionId;
     /// One transfer in the ledger.
     TransferId;
     /// One registered training run, which may take several jobs.

@@ -42,6 +42,9 @@ pub struct JobSpec {
     pub inputs: Vec<InputFile>,
     /// Names of the files the job leaves.
     pub outputs: Vec<String>,
+    /// Those of the outputs that are weights of a model: they leave the site only through the gate for weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs_weights: Vec<String>,
     /// Whole processor cores, on each node.
     pub cpu_cores: u32,
     /// Memory in bytes, on each node.
@@ -148,6 +151,10 @@ impl JobSpec {
                 format!("names `{name}`: use a plain file name of at most 200 bytes, without `/`"),
             ));
         }
+        if let Some(name) = self.outputs_weights.iter().find(|name| !self.outputs.contains(name)) {
+            let problem = format!("names `{name}`, which is none of `outputs`: weights are outputs as well");
+            return Err(invalid("outputs_weights", problem));
+        }
         let mut seen: Vec<&str> = names().collect();
         seen.sort_unstable();
         match seen.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -224,6 +231,7 @@ impl JobSpec {
             ("datasets", self.datasets.len()),
             ("inputs", self.inputs.len()),
             ("outputs", self.outputs.len()),
+            ("outputs_weights", self.outputs_weights.len()),
             ("sites_allowed", self.sites_allowed.len()),
             ("sites_refused", self.sites_refused.len()),
         ];

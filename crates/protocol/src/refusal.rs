@@ -166,6 +166,10 @@ refusal_codes! {
     TreatyDiffers = "TRE-001", 409, "treaty: digest";
     /// The output stays where it is until a data steward releases it.
     OutputHeld = "OUT-001", 403, "treaty: outputs inherit the strictest class of the inputs";
+    /// The output holds weights, and these have not passed the gate for weights.
+    WeightsHeld = "GAT-001", 403, "treaty: evaluation of weights";
+    /// The bound on harm holds the request.
+    HarmBound = "GRD-001", 403, "arXiv 2408.05284, Proposition 4.2";
     /// The job has no such output, or is not over.
     OutputUnknown = "OUT-002", 404, "docs/protocol.md §6";
     /// Nobody is logged in.

@@ -212,6 +212,12 @@ out-001 = Das Ergebnis bleibt, wo es entstanden ist, bis ein Data Steward es fre
     .advice = Bitten Sie einen Data Steward des Mitglieds, dem die Daten gehören, das Ergebnis freizugeben.
 out-002 = Der Auftrag hat kein solches Ergebnis oder ist noch nicht beendet.
     .advice = Prüfen Sie den Namen des Ergebnisses, oder warten Sie, bis der Auftrag beendet ist.
+gat-001 = Dies sind Gewichte eines Modells, und sie haben das Tor für Gewichte nicht passiert.
+    .with-facts = { $output } enthält Gewichte eines Modells, und sie haben das Tor für Gewichte nicht passiert ({ $verdict }).
+    .advice = Was das Tor verlangt, steht in den Gründen daneben. Wenn es da ist, holen Sie das Ergebnis noch einmal.
+grd-001 = Die Schranke für die Wahrscheinlichkeit eines Schadens hält dies für eine Person an.
+    .with-facts = Die Schranke für die Wahrscheinlichkeit eines Schadens ist { $guardrail-bound }, die Schwelle { $guardrail-threshold }, und { $guardrail-used } des Budgets von { $guardrail-budget } sind verbraucht: Eine Person muss entscheiden.
+    .advice = Eine für Sicherheit verantwortliche Person sieht es sich an; bewertete Ergebnisse und Prüfungen senken die Schranke, und im nächsten Zeitraum ist das Budget neu.
 
 ## Personen und Anfragen
 

@@ -212,6 +212,12 @@ out-001 = The output stays where it was made until a data steward releases it.
     .advice = Ask a data steward of the member that holds the data to release the output.
 out-002 = The job has no such output, or is not over yet.
     .advice = Check the output's name, or wait until the job has ended.
+gat-001 = These are weights of a model, and they have not passed the gate for weights.
+    .with-facts = { $output } holds weights of a model, and they have not passed the gate for weights ({ $verdict }).
+    .advice = What the gate wants is in the reasons beside this one. When it is there, fetch the output again.
+grd-001 = The bound on the probability of harm holds this for a person.
+    .with-facts = The bound on the probability of harm is { $guardrail-bound }, the threshold { $guardrail-threshold }, and { $guardrail-used } of the budget of { $guardrail-budget } are used: this waits for a person.
+    .advice = A person responsible for safety looks at it; labelled outcomes and evaluations lower the bound, and the budget is fresh in the next window.
 
 ## People and requests
 

@@ -212,6 +212,12 @@ out-001 = Le résultat reste là où il a été produit jusqu’à ce que l’in
     .advice = Demandez à l’intendance des données du membre dont relèvent les données de libérer le résultat.
 out-002 = La tâche n’a pas de tel résultat, ou n’est pas encore terminée.
     .advice = Vérifiez le nom du résultat, ou attendez la fin de la tâche.
+gat-001 = Ce sont les poids d’un modèle, et ils n’ont pas franchi la porte prévue pour les poids.
+    .with-facts = { $output } contient les poids d’un modèle, et ils n’ont pas franchi la porte prévue pour les poids ({ $verdict }).
+    .advice = Ce que la porte demande figure dans les motifs ci-contre. Quand cela sera là, récupérez de nouveau le résultat.
+grd-001 = La borne sur la probabilité de dommage retient ceci pour une personne.
+    .with-facts = La borne sur la probabilité de dommage est de { $guardrail-bound }, le seuil de { $guardrail-threshold }, et { $guardrail-used } du budget de { $guardrail-budget } sont utilisés : une personne doit en décider.
+    .advice = Une personne responsable de la sécurité l’examine ; des issues étiquetées et des évaluations abaissent la borne, et le budget est renouvelé à la période suivante.
 
 ## Personnes et requêtes
 

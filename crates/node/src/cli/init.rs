@@ -21,7 +21,7 @@ use super::{
     profile::{OPERATOR_TOKEN, fresh_token},
 };
 use crate::{
-    config::{CONFIG_FILE, DiskConfig, RawConfig, RawSite},
+    config::{CONFIG_FILE, DiskConfig, GatesConfig, RawConfig, RawSite},
     keys::{Keys, write_secret},
     outside::SystemChance,
 };
@@ -146,6 +146,7 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
         treaty: TREATY_FILE.into(),
         sites: args.sites.iter().map(site).collect(),
         disk: DiskConfig::default(),
+        gates: GatesConfig::default(),
     };
     let path = args.dir.join(CONFIG_FILE);
     let doing = format!("write `{}`", path.display());

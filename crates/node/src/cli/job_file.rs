@@ -75,6 +75,8 @@ pub struct JobFile {
     pub datasets: Vec<DatasetId>,
     /// Files the job leaves. In a job array `{index}` in a name stands for each index.
     pub outputs: Vec<String>,
+    /// Those of the outputs that are weights of a model.
+    pub outputs_weights: Vec<String>,
     /// Files the researcher brings.
     pub inputs: Vec<InputEntry>,
 }
@@ -249,6 +251,7 @@ impl JobFile {
             datasets: self.datasets.clone(),
             inputs,
             outputs: self.outputs_of_all_tasks(),
+            outputs_weights: self.outputs_weights.clone(),
             cpu_cores: self.cpu_cores.unwrap_or(1),
             memory_bytes: self.memory.unwrap_or(MEMORY_DEFAULT).0,
             gpus: self.gpus.unwrap_or(0),

@@ -63,6 +63,9 @@ pub(super) struct SubmitArgs {
     /// A file that the job leaves; may be repeated
     #[arg(long = "output", value_name = "NAME")]
     outputs: Vec<String>,
+    /// An output that is weights of a model; may be repeated
+    #[arg(long = "output-weights", value_name = "NAME")]
+    outputs_weights: Vec<String>,
     /// Whole processor cores, on each node
     #[arg(long, value_name = "CORES")]
     cpu: Option<u32>,
@@ -195,6 +198,7 @@ fn describe(args: &SubmitArgs) -> Result<JobFile, Failure> {
     job.sites_refused.extend_from_slice(&args.sites_refused);
     job.datasets.extend_from_slice(&args.datasets);
     job.outputs.extend_from_slice(&args.outputs);
+    job.outputs_weights.extend_from_slice(&args.outputs_weights);
     let brought =
         args.inputs.iter().map(|path| InputEntry { name: None, path: path.clone(), class: Class::Internal });
     job.inputs.extend(brought);

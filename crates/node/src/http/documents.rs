@@ -9,11 +9,16 @@ use utoipa::ToSchema;
 
 use crate::text::{self, Language};
 
+mod gates;
 mod jobs;
 mod mirrors;
 mod places;
 mod registry;
 
+pub use gates::{
+    EvaluationDocument, GateDocument, GateList, GateQuestion, GateReasonDocument, ModelDocument,
+    NewModelDocument, OutcomeDocument, OutcomeRequest,
+};
 pub use jobs::{
     AttemptDocument, HostedDocument, HostedOutputDocument, JobDocument, JobList, OutputDocument,
     ReceiptDocument, ReleaseRequest,

@@ -125,8 +125,9 @@ pub(super) async fn read_output(
 ) -> Result<Response, Fault> {
     let PathOf((job, name)) = path;
     let (wanted, offset, length) = ranges::bounded(&headers);
+    let sha256 = deliver::output_may_leave(&node, &peer.member, job, &name).await?;
     let reading = Arc::clone(&node);
-    let read = move || deliver::output_for_peer(&reading, &peer.member, job, &name, offset, length);
+    let read = move || FilePart::read(&reading, sha256, offset, length);
     serve_part(&node, wanted, beside(length as u64, read).await?)
 }
 

@@ -30,6 +30,7 @@ use crate::{
         cancel, deliver,
         deliver::{FilePart, LogPart},
         dossier::Dossier,
+        gates::weights,
         release, settle,
         submit::{self, SubmitRequest},
         watch,
@@ -285,5 +286,6 @@ pub(super) async fn release_output(
 ) -> Result<Json<HostedOutputDocument>, Fault> {
     let PathOf((job, name)) = path;
     let released = release::release(&node, &steward, job, &name, request.class, &request.reason).await?;
-    Ok(Json(HostedOutputDocument::new(&released, language)))
+    let at_gate = weights::last_held_by(&node, job, &released.file)?;
+    Ok(Json(HostedOutputDocument::new(&released, &at_gate, language)))
 }

@@ -11,6 +11,7 @@ pub mod documents;
 mod edge;
 mod extract;
 mod federation;
+mod gates;
 mod guard;
 mod health;
 mod jobs;

@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use super::{
-    agent, audit_log, blobs, datasets, documents, federation, health, jobs, node,
+    agent, audit_log, blobs, datasets, documents, federation, gates, health, jobs, node,
     problem::{PROBLEM_JSON, ProblemDocument},
     registry,
     router::{Right, table},
@@ -65,6 +65,14 @@ use super::{
         health::show_readiness,
         health::show_metrics,
         show_openapi,
+        gates::ask_gate,
+        gates::show_decision,
+        gates::report_outcome,
+        gates::register_model,
+        gates::show_model,
+        gates::submit_evaluation,
+        gates::list_decisions,
+        gates::list_hosted_decisions,
         federation::take_offer,
         federation::take_withdrawal,
         federation::take_progress,

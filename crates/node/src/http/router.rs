@@ -15,7 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     agent, audit_log, blobs, datasets,
     edge::{Edge, edge, no_such_method, no_such_path, panicked},
-    federation,
+    federation, gates,
     guard::{Gate, guard},
     health, jobs, node, openapi, registry, statements,
 };
@@ -123,7 +123,8 @@ where
 /// Every route.
 #[must_use]
 pub fn table() -> Vec<Route> {
-    [native_jobs(), native_things(), open(), between_members(), for_agents()].into_iter().flatten().collect()
+    let tables = [native_jobs(), native_things(), of_gates(), open(), between_members(), for_agents()];
+    tables.into_iter().flatten().collect()
 }
 
 fn native_jobs() -> Vec<Route> {
@@ -164,6 +165,22 @@ fn native_things() -> Vec<Route> {
         route(POST, "/v1/passports", LoggedIn, registry::issue_passport),
         route(GET, "/v1/sites", LoggedIn, node::list_sites),
         route(GET, "/v1/statements/{period}/{member}", OperatorOrAuditor, statements::show_statement),
+    ]
+}
+
+fn of_gates() -> Vec<Route> {
+    use Right::{AnyRole, LoggedIn, OperatorOrSteward, OwnJobOrOverseer, Steward};
+    const GET: &Method = &Method::GET;
+    const POST: &Method = &Method::POST;
+    vec![
+        route(POST, "/v1/gate", LoggedIn, gates::ask_gate),
+        route(GET, "/v1/gate/{decision}", LoggedIn, gates::show_decision),
+        route(POST, "/v1/gate/{decision}/outcome", Steward, gates::report_outcome),
+        route(POST, "/v1/models", OperatorOrSteward, gates::register_model),
+        route(GET, "/v1/models/{digest}", LoggedIn, gates::show_model),
+        route(POST, "/v1/evaluations", LoggedIn, gates::submit_evaluation),
+        route(GET, "/v1/jobs/{job}/gates", OwnJobOrOverseer, gates::list_decisions),
+        route(GET, "/v1/hosted/{job}/gates", AnyRole, gates::list_hosted_decisions),
     ]
 }
 

@@ -8,7 +8,7 @@ use sta_protocol::{
     refusal::{Refusal, RefusalCode},
 };
 
-use super::{StepError, fetch, meter, run, stage};
+use super::{StepError, fetch, gates::weights, meter, run, stage};
 use crate::{
     engines::{EngineError, LogChunk, Stream},
     node::Node,
@@ -40,7 +40,7 @@ impl FilePart {
     ///
     /// # Errors
     /// The file is not here, or the disk says no.
-    pub(super) fn read(
+    pub(crate) fn read(
         node: &Node,
         sha256: Sha256Digest,
         offset: u64,
@@ -69,7 +69,8 @@ pub async fn output(
     let file = receipt.outputs.iter().find(|output| output.name == name).ok_or_else(unknown)?;
     let host = job.host.as_ref().ok_or_else(unknown)?;
     if host == node.member() {
-        return output_for_peer(node, host, job.id, name, offset, length_max);
+        let sha256 = output_may_leave(node, host, job.id, name).await?;
+        return FilePart::read(node, sha256, offset, length_max);
     }
     if !node.blobs.has(file.sha256) {
         fetch::fetch_one(node, &job, host, name).await.map_err(peer_reasons)?;
@@ -90,21 +91,20 @@ fn peer_reasons(error: StepError) -> StepError {
     }
 }
 
-/// An output for the job's home, which may be this node: only what no rule holds, or a steward has released.
+/// Whether an output may go to the job's home, which may be this node: only what no rule holds, or a steward has released,
+/// and what is weights only through its gate, which nobody releases. Gives the file's digest.
 ///
 /// # Errors
 /// It is held, with the rules; or there is none.
-pub fn output_for_peer(
+pub async fn output_may_leave(
     node: &Node,
     peer: &MemberId,
     job: JobId,
     name: &str,
-    offset: u64,
-    length_max: usize,
-) -> Result<FilePart, StepError> {
+) -> Result<Sha256Digest, StepError> {
     let unknown =
         || StepError::refused(RefusalCode::OutputUnknown, node.member(), [("output", name.to_owned())]);
-    hosted_for(node, peer, job)?;
+    let hosted = hosted_for(node, peer, job)?;
     let held = node.store.read(|connection| peers::output(connection, job, name))?.ok_or_else(unknown)?;
     if !held.may_leave() {
         let facts = [("output", name.to_owned()), ("class", held.file.class.to_string())];
@@ -112,7 +112,9 @@ pub fn output_for_peer(
         let reasons = std::iter::once(first).chain(held.file.held_by);
         return Err(Refusals::from_reasons(reasons).map_or_else(unknown, StepError::Refused));
     }
-    FilePart::read(node, held.file.sha256, offset, length_max)
+    let offer = stage::offer_of(&hosted)?;
+    let reasons = weights::holds(node, &offer, name, held.file.sha256, held.file.class).await?;
+    Refusals::from_reasons(reasons).map_or(Ok(held.file.sha256), |refusals| Err(StepError::Refused(refusals)))
 }
 
 /// Which piece of which log.

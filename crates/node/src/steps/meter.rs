@@ -20,7 +20,7 @@ use sta_protocol::{
     treaty::{Resources, Site},
 };
 
-use super::{StepError, registry::verify_record, run, stage};
+use super::{StepError, gates::weights, registry::verify_record, run, stage};
 use crate::{
     engines::{Exit, Outcome, RunId, TaskEnd},
     node::Node,
@@ -46,13 +46,19 @@ pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<()
         let path = run::engine(node, &job.site)?.output_path(job.run(), &output.name).await?;
         node.blobs.adopt(&path, output.sha256)?;
     }
-    let receipt = receipt(node, job, &offer, outcome)?;
+    let mut receipt = receipt(node, job, &offer, outcome)?;
+    // What the rules about data hold, a steward may release. Weights have a gate of their own, which is asked each time.
+    let outputs = receipt.outputs.clone();
+    for output in &mut receipt.outputs {
+        output.held_by.extend(weights::holds(node, &offer, &output.name, output.sha256, output.class).await?);
+        output.held_by.sort();
+    }
     let signed = Signed::sign(&receipt, &node.keys.signing).map_err(|error| StepError::Damaged {
         what: "receipt",
         job: job.job,
         problem: error.to_string(),
     })?;
-    record(node, job, receipt, signed).await
+    record(node, job, (receipt, outputs), signed).await
 }
 
 /// The account of the attempt under way, with the decision about each output.
@@ -170,7 +176,7 @@ pub(super) fn export_decision(
 async fn record(
     node: &Node,
     job: &HostedJob,
-    receipt: Receipt,
+    (receipt, outputs): (Receipt, Vec<OutputFile>),
     signed: Signed<Receipt>,
 ) -> Result<(), StepError> {
     let now = node.outside.now();
@@ -183,7 +189,7 @@ async fn record(
         let Some(mut job) = hosted::find(tx.connection(), id)?.filter(unfinished) else {
             return Ok(());
         };
-        for output in &receipt.outputs {
+        for output in &outputs {
             peers::put_output(tx, id, output)?;
         }
         ledger::keep_receipt(tx, &receipt, &signed, &period_of(receipt.ended_at), &line)?;

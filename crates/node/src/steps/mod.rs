@@ -34,6 +34,7 @@ pub mod deliver;
 pub mod disk;
 pub mod dossier;
 pub mod fetch;
+pub mod gates;
 pub mod hold;
 pub mod identity;
 pub mod meter;

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod blob_uses;
 pub mod blobs;
 mod die_at;
+pub mod gates;
 pub mod holds;
 pub mod hosted;
 pub mod jobs;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_attempts_and_waiting.sql"),
     include_str!("migrations/0004_files.sql"),
     include_str!("migrations/0005_holds.sql"),
+    include_str!("migrations/0006_gates.sql"),
 ];
 
 /// Keeps the plan of a prepared statement whatever is bound to it. Without this, SQLite with STAT4 prepares a cached

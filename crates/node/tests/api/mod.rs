@@ -10,6 +10,7 @@ use uuid::Uuid;
 mod attempts;
 mod audit_log;
 mod files;
+mod gates;
 mod holds;
 mod idempotency;
 mod jobs;

@@ -108,8 +108,14 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
     // What is as usual is left out, so nothing here is as usual.
     let shape = Shape { nodes: 2, tasks: 4, count: 3, parallel: 2, gpu_type: Some("gh200".to_owned()) };
     let options = [("constraint".to_owned(), "hbm".to_owned())].into();
-    let full =
-        JobSpec { shape, after: vec![world.ca.job_id()], attempts_max: 2, site_options: options, ..spec() };
+    let full = JobSpec {
+        shape,
+        outputs_weights: vec!["model.json".to_owned()],
+        after: vec![world.ca.job_id()],
+        attempts_max: 2,
+        site_options: options,
+        ..spec()
+    };
     let submission = world.ca.submission("ada", world.ca.job_id(), &spec(), &[]).await;
     let world_statement = world.ca.get("aud", "/v1/statements/2026-11/de").await.ok();
     let samples = [

@@ -91,6 +91,7 @@ impl Job {
             sites_allowed: vec!["quebec-hydro".parse().unwrap()],
             sites_refused: Vec::new(),
             shape: Shape::default(),
+            outputs_weights: Vec::new(),
             after: Vec::new(),
             attempts_max: 1,
             site_options: BTreeMap::new(),

@@ -76,6 +76,7 @@ fn spec(input: &LocalFile) -> JobSpec {
         sites_allowed: vec!["juelich".parse().unwrap()],
         sites_refused: Vec::new(),
         shape: Shape::default(),
+        outputs_weights: Vec::new(),
         after: Vec::new(),
         attempts_max: 1,
         site_options: BTreeMap::new(),

@@ -15,7 +15,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use sta_decide::authorize::SHIPPED_PACKS;
 use sta_node::{
-    config::{Config, DiskConfig, DrivenEngine, SiteConfig, SiteEngine},
+    config::{Config, DiskConfig, DrivenEngine, GatesConfig, SiteConfig, SiteEngine},
     keys::Keys,
     node::{Engines, Node},
     outside::{BoxFuture, Clock, Outside, Transport, TransportError},
@@ -132,6 +132,7 @@ pub(super) fn config(member: usize, directory: &Path) -> Config {
             .collect(),
         // A run must not depend on how full this machine's disk is.
         disk: DiskConfig { bytes_free_min: 0, ..DiskConfig::default() },
+        gates: GatesConfig::default(),
     }
 }
 

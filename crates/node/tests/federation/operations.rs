@@ -186,6 +186,7 @@ fn submit(random: &mut Random, number: usize) -> Operation {
         sites_allowed: if random.percent(20) { vec![random.pick(&sites).clone()] } else { Vec::new() },
         sites_refused: if random.percent(10) { vec![random.pick(&sites).clone()] } else { Vec::new() },
         shape: Shape::default(),
+        outputs_weights: Vec::new(),
         after: Vec::new(),
         attempts_max: random.between(1, 3).try_into().expect("few"),
         site_options: BTreeMap::new(),

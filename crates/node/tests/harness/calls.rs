@@ -100,6 +100,15 @@ impl TestNode {
         self.ask(person, Method::POST, path, Some(body)).await
     }
 
+    /// POST of JSON by a person who reads that language.
+    pub(crate) async fn post_in(&self, person: &str, path: &str, body: &Value, language: &str) -> Answer {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", token(person)))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT_LANGUAGE, language);
+        self.send(request.body(Body::from(serde_json::to_vec(body).unwrap())).unwrap()).await
+    }
+
     /// PUT of JSON by a person.
     pub(crate) async fn put(&self, person: &str, path: &str, body: &Value) -> Answer {
         self.ask(person, Method::PUT, path, Some(body)).await

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use sta_node::{
-    config::{Config, DiskConfig, DrivenEngine, SiteConfig, SiteEngine},
+    config::{Config, DiskConfig, DrivenEngine, GatesConfig, SiteConfig, SiteEngine},
     engines::{
         Capacity,
         agent::{AgentEngine, token::directory_of},
@@ -222,6 +222,7 @@ impl TestNode {
             treaty: directory.path().join("treaty.json"),
             sites,
             disk,
+            gates: GatesConfig::default(),
         };
         let keys = keys(directory.path());
         let node = Node::open(config, keys, treaty, engines, outside, WriterMode::Simulated).await.unwrap();

@@ -10,13 +10,14 @@ use sta_protocol::{
     ids::{JobId, MemberId, OfferId, ProjectId, ReceiptId, ResearcherId, SiteId},
     job::Shape,
     jws::Signed,
+    refusal::Refusal,
 };
 use utoipa::ToSchema;
 
 use super::{ExitDocument, HoldDocument, RefusalDocument, ShapeDocument, TasksEndDocument, UsageDocument};
 use crate::{
     node::Node,
-    steps::dossier::Dossier,
+    steps::{dossier::Dossier, gates::weights},
     store::{
         StoreError, holds,
         hosted::HostedJob,
@@ -360,7 +361,8 @@ impl HostedDocument {
             // The table knows of releases, the receipt does not.
             let kept = node.store.read(|connection| peers::output(connection, hosted.job, &file.name))?;
             let kept = kept.unwrap_or(HeldOutput { file: file.clone(), released_at: None });
-            outputs.push(HostedOutputDocument::new(&kept, language));
+            let at_gate = weights::last_held_by(node, hosted.job, &kept.file)?;
+            outputs.push(HostedOutputDocument::new(&kept, &at_gate, language));
         }
         Ok(Self {
             id: hosted.job,
@@ -383,16 +385,17 @@ impl HostedDocument {
 }
 
 impl HostedOutputDocument {
-    /// The document of an output at its host.
+    /// The document of an output at its host, with what its gate said last.
     #[must_use]
-    pub fn new(output: &HeldOutput, language: Language) -> Self {
+    pub fn new(output: &HeldOutput, at_gate: &[Refusal], language: Language) -> Self {
+        let held_by: Vec<Refusal> = output.file.held_by.iter().chain(at_gate).cloned().collect();
         Self {
             name: output.file.name.clone(),
             sha256: output.file.sha256,
             bytes: output.file.bytes,
             class: output.file.class,
-            held: !output.may_leave(),
-            held_by: RefusalDocument::list(&output.file.held_by, language),
+            held: !output.may_leave() || !at_gate.is_empty(),
+            held_by: RefusalDocument::list(&held_by, language),
             released_at: output.released_at,
         }
     }

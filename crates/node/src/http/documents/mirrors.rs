@@ -40,6 +40,9 @@ pub struct JobSpecDocument {
     pub inputs: Vec<InputFileDocument>,
     /// Names of the files the job leaves.
     pub outputs: Vec<String>,
+    /// Those of the outputs that are weights of a model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs_weights: Vec<String>,
     /// Whole processor cores.
     pub cpu_cores: u32,
     /// Memory in bytes.

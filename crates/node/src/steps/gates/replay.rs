@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Replay: from the records in their order to the same answers, bounds and posteriors, bit for bit, with nothing but the packs.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sta_decide::{
+    authorize::{Action, FactSheet, Rules, SHIPPED_PACKS, SHIPPED_SCHEMA},
+    gate::{self, Layers},
+};
+use sta_protocol::digest::Sha256Digest;
+
+use super::{
+    facts::sheet_of,
+    guards::{Learnt, joined},
+    record::{DecisionRecord, GuardRecord, OutcomeRecord, RECORD_VERSION},
+};
+
+/// Why a record is not what follows from the records before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Differs {
+    /// A pack is not at hand, so nothing can be said.
+    #[error(
+        "the rule pack `{0}` with SHA-256 {1} is not at hand: name a directory that has it with --policies"
+    )]
+    NoPack(String, Sha256Digest),
+    /// The record does not read.
+    #[error("the record does not read: {0}")]
+    Unreadable(String),
+    /// A part of it is another than what was found.
+    #[error("its {part} is {said}, and what it rests on makes {found}")]
+    Other {
+        /// Which part.
+        part: &'static str,
+        /// What the record says.
+        said: String,
+        /// What was found.
+        found: String,
+    },
+}
+
+/// What the records so far have come to.
+#[derive(Default)]
+pub struct Replay {
+    /// Packs by digest, beside the shipped ones.
+    packs: BTreeMap<Sha256Digest, String>,
+    rules: BTreeMap<Sha256Digest, Rules>,
+    guards: BTreeMap<String, Learnt>,
+    outcomes: BTreeMap<String, Vec<OutcomeRecord>>,
+    budgets: BTreeMap<(String, String), (Timestamp, f64)>,
+    features: BTreeMap<String, u32>,
+}
+
+impl Replay {
+    /// A replay from the beginning of a log, with these packs beside the shipped ones.
+    #[must_use]
+    pub fn new(packs: impl IntoIterator<Item = String>) -> Self {
+        let packs = packs.into_iter().map(|text| (Sha256Digest::of(text.as_bytes()), text)).collect();
+        Self { packs, ..Self::default() }
+    }
+
+    /// Comes to a decision again.
+    ///
+    /// # Errors
+    /// [`Differs`].
+    pub fn decided(&mut self, record: &DecisionRecord) -> Result<(), Differs> {
+        let unreadable = |problem: String| Differs::Unreadable(problem);
+        if record.version != RECORD_VERSION {
+            return Err(unreadable(format!("it is of version {}", record.version)));
+        }
+        let action = Action::from_name(&record.gate)
+            .ok_or_else(|| unreadable(format!("`{}` is no gate", record.gate)))?;
+        let sheet = sheet_of(&record.facts).map_err(|error| unreadable(error.to_string()))?;
+        self.load(record)?;
+        let rules = self.rules.get(&record.rules).ok_or_else(|| unreadable("no rules".to_owned()))?;
+        let mut answer = gate::evaluate(&Layers::treaty(rules), action, &sheet, record.today);
+        if let Some(said) = &record.guardrail {
+            let mut found = self.assess(record, said, &sheet)?;
+            answer = joined(answer, &mut found);
+            same("bound on harm", said, &found)?;
+            let budget = (record.gate.clone(), record.tenant.clone());
+            self.budgets.insert(budget, (found.window_begins, found.used.0 + found.spent.0));
+            self.features.insert(record.decision.to_string(), found.features);
+        }
+        same("verdict", &record.answer.verdict().as_str(), &answer.verdict().as_str())?;
+        same("answer", &record.answer, &answer)
+    }
+
+    /// Learns an outcome again.
+    ///
+    /// # Errors
+    /// [`Differs`].
+    pub fn outcome(&mut self, record: &OutcomeRecord) -> Result<(), Differs> {
+        if let Some(features) = self.features.get(&record.decision.to_string()) {
+            same("features", &record.features, features)?;
+        }
+        let guard = self.guards.get_mut(&record.gate).ok_or_else(|| {
+            Differs::Unreadable(format!("no decision of the gate `{}` comes before it", record.gate))
+        })?;
+        guard.learn(record).map_err(Differs::Unreadable)?;
+        same("number of updates", &record.updates, &guard.updates())?;
+        same("posterior", &record.posterior, &guard.state())?;
+        self.outcomes.entry(record.gate.clone()).or_default().push(record.clone());
+        Ok(())
+    }
+
+    /// What the guard says with what it has learnt so far. Other settings than before let it learn anew.
+    fn assess(
+        &mut self,
+        record: &DecisionRecord,
+        said: &GuardRecord,
+        sheet: &FactSheet,
+    ) -> Result<GuardRecord, Differs> {
+        let same_posterior = |held: &&Learnt| {
+            let (ours, theirs) = (held.terms(), said.terms);
+            ours.threshold == theirs.threshold && ours.delta == theirs.delta
+        };
+        let is_same = self.guards.get(&record.gate).as_ref().is_some_and(same_posterior);
+        let is_whole = self.guards.get(&record.gate).is_some_and(|held| held.terms() == said.terms);
+        if !is_same || !is_whole {
+            let mut guard = Learnt::new(&record.gate, said.terms)
+                .map_err(|error| Differs::Unreadable(error.to_string()))?;
+            for outcome in self.outcomes.get(&record.gate).into_iter().flatten() {
+                guard.learn(outcome).map_err(Differs::Unreadable)?;
+            }
+            self.guards.insert(record.gate.clone(), guard);
+        }
+        let guard =
+            self.guards.get(&record.gate).ok_or_else(|| Differs::Unreadable("no guard".to_owned()))?;
+        let fresh = guard.assess(sheet, record.at, 0.0).map_err(Differs::Unreadable)?;
+        let used = self.budgets.get(&(record.gate.clone(), record.tenant.clone()));
+        let used = used.filter(|(window, _)| *window == fresh.window_begins).map_or(0.0, |(_, used)| *used);
+        guard.assess(sheet, record.at, used).map_err(Differs::Unreadable)
+    }
+
+    /// Loads the packs that a record names, once for each set of them.
+    fn load(&mut self, record: &DecisionRecord) -> Result<(), Differs> {
+        if self.rules.contains_key(&record.rules) {
+            return Ok(());
+        }
+        let mut texts = Vec::new();
+        for (name, digest) in &record.packs {
+            let shipped = SHIPPED_PACKS.iter().map(|(_, text)| *text);
+            let own = self.packs.get(digest).map(String::as_str);
+            let found =
+                own.into_iter().chain(shipped).find(|text| Sha256Digest::of(text.as_bytes()) == *digest);
+            texts.push((name.as_str(), found.ok_or_else(|| Differs::NoPack(name.clone(), *digest))?));
+        }
+        let rules =
+            Rules::load(&texts, SHIPPED_SCHEMA).map_err(|error| Differs::Unreadable(error.to_string()))?;
+        same("digest of all rules", &record.rules, &rules.digest())?;
+        self.rules.insert(record.rules, rules);
+        Ok(())
+    }
+}
+
+/// Both parts, if they are the same; what differs is told by the first field that does.
+fn same<T: PartialEq + serde::Serialize>(part: &'static str, said: &T, found: &T) -> Result<(), Differs> {
+    if said == found {
+        return Ok(());
+    }
+    let text = |value: &T| serde_json::to_value(value).unwrap_or_default();
+    let (said, found) = (text(said), text(found));
+    let differing = said.as_object().zip(found.as_object()).and_then(|(said, found)| {
+        let field = said.iter().find(|(name, value)| found.get(*name) != Some(value))?;
+        Some((format!("{}: {}", field.0, field.1), format!("{}: {}", field.0, found.get(field.0)?)))
+    });
+    let (said, found) = differing.unwrap_or_else(|| (said.to_string(), found.to_string()));
+    Err(Differs::Other { part, said, found })
+}
