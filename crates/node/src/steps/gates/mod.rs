@@ -2,8 +2,8 @@
 //! The gates G1 to G5 in the way of jobs, weights and calls: gather the facts, ask rules and bound, record the answer.
 //!
 //! Every door asks in the same three beats. [`Asking`] has the facts, each with the one who vouches for it; [`prepare`] asks the
-//! rules, which reads nothing else; [`record`] joins the bound on harm and writes decision, budget and audit entry in one
-//! transaction. Whoever has a transaction of their own (a job that is held) calls [`prepare`] and [`record`], everybody
+//! rules, which reads nothing else; [`record()`] joins the bound on harm and writes decision, budget and audit entry in one
+//! transaction. Whoever has a transaction of their own (a job that is held) calls [`prepare`] and [`record()`], everybody
 //! else [`ask`].
 
 use std::collections::{BTreeMap, BTreeSet};
