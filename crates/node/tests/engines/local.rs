@@ -181,6 +181,22 @@ async fn two_jobs_that_need_an_accelerator_get_different_ones() {
 }
 
 #[tokio::test]
+async fn the_clock_of_the_time_limit_stands_still_with_the_job() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let mut job = shell("echo on; sleep 0.5; i=0; while [ $i -lt 10 ]; do i=$((i + 1)); sleep 0.1; done");
+    job.time_limit_s = 6;
+    engine.submit(&job).await.unwrap();
+    said(&*engine, job.id, "on").await;
+    engine.suspend(job.id).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    engine.resume(job.id).await.unwrap();
+    let outcome = finished(&*engine, job.id).await;
+    assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
+    assert!(outcome.usage.wall_ms > 7_000, "what it held meanwhile is metered: {outcome:?}");
+}
+
+#[tokio::test]
 async fn no_control_group_is_left_behind() {
     let site = LocalSite::new();
     let engine = site.open();

@@ -369,6 +369,29 @@ mod tests {
     }
 
     #[test]
+    fn a_job_is_frozen_by_v2_where_that_can_and_by_v1_otherwise() {
+        let one = stand_in(&[("freezer.state", "THAWED\n")]);
+        let two = stand_in(&[("cgroup.freeze", "0\n"), ("cgroup.events", "populated 1\nfrozen 0\n")]);
+        let read = |directory: &tempfile::TempDir, name: &str| {
+            fs::read_to_string(directory.path().join(name)).unwrap()
+        };
+        let mut groups = v2(&two);
+        let path = one.path().to_owned();
+        groups.groups.push(Group { controller: Some("freezer"), path, limits: Vec::new() });
+        assert!(groups.freeze(true) && !groups.is_frozen(), "the kernel has not done it yet");
+        assert_eq!(
+            (read(&two, "cgroup.freeze"), read(&one, "freezer.state")),
+            ("1\n".into(), "THAWED\n".into())
+        );
+        fs::write(two.path().join("cgroup.events"), "populated 1\nfrozen 1\n").unwrap();
+        assert!(groups.is_frozen());
+        groups.groups.remove(0);
+        assert!(groups.freeze(true) && groups.is_frozen(), "by v1 alone");
+        assert!(groups.freeze(false) && !groups.is_frozen());
+        assert!(!JobGroups::default().freeze(true), "without a group somebody else has to");
+    }
+
+    #[test]
     fn the_accounts_of_v2_are_read() {
         let directory = stand_in(&[
             ("memory.events", "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0\n"),
