@@ -21,8 +21,9 @@ use super::{
     failure::{Exit, Failure, Trying},
     print::{self, Style},
     profile::listen_url,
+    verify::replay::{Line, PAYLOADS},
 };
-use crate::config::Config;
+use crate::{config::Config, store::audit};
 
 /// What can be done with the audit log.
 #[derive(Debug, Clone, Subcommand)]
@@ -34,6 +35,9 @@ pub(super) enum AuditCommand {
         /// The node's own directory
         #[arg(long, value_name = "DIR", required_unless_present = "node")]
         dir: Option<PathBuf>,
+        /// Also write what the gates' entries commit to, from the node's own store, for `sta verify --replay`
+        #[arg(long, requires = "dir")]
+        payloads: bool,
         /// The node's address; anyone may read the log
         #[arg(long, value_name = "URL")]
         node: Option<String>,
@@ -45,7 +49,7 @@ pub(super) enum AuditCommand {
 /// # Errors
 /// The node does not answer, or a file cannot be written.
 pub(super) async fn run(command: &AuditCommand, style: Style) -> Result<(), Failure> {
-    let AuditCommand::Export { directory, dir, node } = command;
+    let AuditCommand::Export { directory, dir, node, payloads } = command;
     let url = match (node, dir) {
         (Some(url), _) => url.clone(),
         (None, Some(dir)) => listen_url(Config::load(dir).trying_to("find the node's address")?.listen),
@@ -56,6 +60,9 @@ pub(super) async fn run(command: &AuditCommand, style: Style) -> Result<(), Fail
         }
     };
     let exported = export(&Client::new(&url, None)?, directory).await?;
+    if let Some(dir) = dir.as_ref().filter(|_| *payloads) {
+        write_payloads(dir, directory, exported.size)?;
+    }
     let document = json!({"origin": exported.origin, "entries": exported.size, "directory": directory});
     style.answer(&document, || {
         let (directory, origin, size) = (directory.display(), &exported.origin, exported.size);
@@ -130,4 +137,17 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let new = path.with_extension("new");
     fs::write(&new, bytes).trying_to(&doing)?;
     fs::rename(&new, path).trying_to(doing)
+}
+
+/// Writes the payloads of the gates' entries. They stay in the node's store, so only who may read that can export them.
+fn write_payloads(node: &Path, directory: &Path, size: u64) -> Result<(), Failure> {
+    let doing = "read the gates' payloads";
+    let payloads = audit::gate_payloads(&node.join("node.sqlite"), size).trying_to(doing)?;
+    let lines = payloads.into_iter().map(|(index, salt, payload)| {
+        let salt = salt.iter().map(|byte| format!("{byte:02x}")).collect();
+        serde_json::to_string(&Line { index, salt, payload })
+    });
+    let text: String =
+        lines.map(|line| line.map(|line| line + "\n")).collect::<Result<_, _>>().trying_to(doing)?;
+    write(&directory.join(PAYLOADS), text.as_bytes())
 }

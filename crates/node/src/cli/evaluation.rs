@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `sta evaluation`: binds an Inspect log to the weights it is about, and verifies such attestations. Offline, both of them.
+//! `sta evaluation`: binds an Inspect log to the weights it is about, and verifies such attestations. Both are offline; a third brings them to a node.
 
 use std::{
     fs,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sta_protocol::{
@@ -20,16 +21,24 @@ use sta_protocol::{
 use super::{
     failure::{Exit, Failure, Trying},
     files::LocalFile,
-    print::Style,
+    print::{self, Style},
+    profile::Who,
     signers::{Signers, SignersArgs, signing_key},
 };
-use crate::evaluation_log;
+use crate::{evaluation_log, http::documents::EvaluationDocument};
 
 /// What can be done with evaluations.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum EvaluationCommand {
     /// Sign an attestation of a finished evaluation over the digests of weights
     Attest(AttestArgs),
+    /// Bring an attestation to the node, whose gates then count it
+    Submit {
+        #[command(flatten)]
+        who: Who,
+        /// The attestation
+        file: PathBuf,
+    },
     /// Verify an attestation: signature, result, weights, age
     Verify(VerifyArgs),
 }
@@ -76,11 +85,28 @@ pub(super) struct VerifyArgs {
 ///
 /// # Errors
 /// A file cannot be read, the log proves nothing, or the attestation does not hold.
-pub(super) fn run(command: &EvaluationCommand, style: Style) -> Result<ExitCode, Failure> {
+pub(super) async fn run(command: &EvaluationCommand, style: Style) -> Result<ExitCode, Failure> {
     match command {
+        EvaluationCommand::Submit { who, file } => submit(who, file, style).await.map(|()| ExitCode::SUCCESS),
         EvaluationCommand::Attest(args) => attest(args, style).map(|()| ExitCode::SUCCESS),
         EvaluationCommand::Verify(args) => check(args, style),
     }
+}
+
+async fn submit(who: &Who, file: &Path, style: Style) -> Result<(), Failure> {
+    let doing = format!("submit the attestation `{}`", file.display());
+    let mut bytes = Vec::new();
+    let limit = ENVELOPE_BYTES_MAX as u64 + 1;
+    fs::File::open(file).trying_to(&doing)?.take(limit).read_to_end(&mut bytes).trying_to(&doing)?;
+    let envelope: Value =
+        serde_json::from_slice(&bytes).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))?;
+    let answer = who.client()?.ask(Method::POST, "/v1/evaluations", Some(&envelope)).await?;
+    let taken: EvaluationDocument = print::part(&answer, "the evaluation")?;
+    style.answer(&answer, || {
+        let advice = if taken.result == "PASSED" { "" } else { " No gate counts it: it did not pass." };
+        format!("Evaluation {} taken: {} of {}.{advice}", taken.sha256, taken.result, taken.completed_at)
+    });
+    Ok(())
 }
 
 fn attest(args: &AttestArgs, style: Style) -> Result<(), Failure> {

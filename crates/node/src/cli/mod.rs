@@ -20,6 +20,7 @@ mod engines;
 mod evaluation;
 pub mod failure;
 pub mod files;
+mod gate;
 pub mod init;
 pub mod job_file;
 mod jobs;
@@ -92,15 +93,18 @@ enum Command {
     /// Register datasets
     #[command(subcommand)]
     Dataset(dataset::DatasetCommand),
-    /// Export models in other people's formats
+    /// Register models, and export them in other people's formats
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Attest evaluations of weights, and verify attestations
+    /// Attest evaluations of weights, verify attestations, bring them to a node
     #[command(subcommand)]
     Evaluation(evaluation::EvaluationCommand),
     /// Write, sign and verify orders to stop
     #[command(subcommand)]
     Stop(stop::StopCommand),
+    /// Ask the gates, and see what they said
+    #[command(subcommand)]
+    Gate(gate::GateCommand),
     /// Submit a job
     Submit(Box<submit::SubmitArgs>),
     /// List jobs
@@ -169,9 +173,10 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Project(command) => project::run(&command, style).await.map(done),
         Command::Passport(command) => passport::run(&command, style).await.map(done),
         Command::Dataset(command) => dataset::run(&command, style).await.map(done),
-        Command::Model(command) => model::run(&command, style).map(done),
+        Command::Model(command) => model::run(&command, style).await.map(done),
         Command::Stop(command) => stop::run(&command, style).map(done),
-        Command::Evaluation(command) => evaluation::run(&command, style),
+        Command::Evaluation(command) => evaluation::run(&command, style).await,
+        Command::Gate(command) => gate::run(&command, style).await,
         Command::Submit(args) => submit::run(&args, style).await,
         Command::Jobs(args) => jobs::list(&args, style).await.map(done),
         Command::Job(args) => jobs::show(&args, style).await.map(done),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `sta model export`: a model's record as a CycloneDX 1.6 ML-BOM or as SPDX 3.0.1. Offline.
+//! `sta model`: registers a model's record at a node, and writes it as a CycloneDX 1.6 ML-BOM or as SPDX 3.0.1, which is offline.
 
 use std::{
     fs,
@@ -7,6 +7,8 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
+use serde_json::json;
 use sta_protocol::{
     digest::Sha256Digest,
     exports::{ModelExport, cyclonedx, serial_of, spdx},
@@ -19,14 +21,27 @@ use super::{
     evaluation,
     failure::{Exit, Failure, Trying},
     print::{self, Style},
+    profile::Who,
     signers::SignersArgs,
 };
+use crate::http::documents::ModelDocument;
 
 /// What can be done with models.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum ModelCommand {
+    /// Register a model at the node, as its operator or a steward
+    Register(RegisterArgs),
     /// Write a model's record in another format
     Export(ExportArgs),
+}
+
+/// What `sta model register` is told.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RegisterArgs {
+    #[command(flatten)]
+    who: Who,
+    /// The record of a model of this member as JSON, which the node signs; or any member's, signed as compact JWS
+    file: PathBuf,
 }
 
 /// What `sta model export` is told.
@@ -60,10 +75,34 @@ enum Format {
 ///
 /// # Errors
 /// A file cannot be read, or the record or an attestation does not hold.
-pub(super) fn run(command: &ModelCommand, style: Style) -> Result<(), Failure> {
+pub(super) async fn run(command: &ModelCommand, style: Style) -> Result<(), Failure> {
     match command {
+        ModelCommand::Register(args) => register(args, style).await,
         ModelCommand::Export(args) => export(args, style),
     }
+}
+
+async fn register(args: &RegisterArgs, style: Style) -> Result<(), Failure> {
+    let doing = format!("register the model `{}`", args.file.display());
+    let text = text_of(&args.file, &doing)?;
+    let text = text.trim();
+    let request = if text.starts_with('{') {
+        let record: serde_json::Value =
+            serde_json::from_str(text).trying_to(&doing).map_err(|failure| failure.exit(Exit::Usage))?;
+        json!({ "record": record })
+    } else {
+        json!({ "signed": text })
+    };
+    let answer = args.who.client()?.ask(Method::POST, "/v1/models", Some(&request)).await?;
+    let model: ModelDocument = print::part(&answer, "the model's record")?;
+    style.answer(&answer, || {
+        format!(
+            "Model {} registered, record {}.",
+            model.record["id"].as_str().unwrap_or_default(),
+            model.sha256
+        )
+    });
+    Ok(())
 }
 
 fn export(args: &ExportArgs, style: Style) -> Result<(), Failure> {

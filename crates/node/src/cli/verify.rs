@@ -27,6 +27,7 @@ use super::{
 };
 
 mod documents;
+pub(super) mod replay;
 
 /// What a proof file begins with.
 const PROOF_MAGIC: &[u8] = b"c2sp.org/tlog-proof@";
@@ -39,6 +40,9 @@ pub struct VerifyArgs {
     /// The signed treaty, whose keys decide
     #[arg(long, value_name = "treaty.jws.json")]
     treaty: PathBuf,
+    /// Come to every decision of the gates again, from the payloads in exported logs (`sta audit export --payloads`)
+    #[arg(long)]
+    replay: bool,
     /// Exported log directories, *.tlog-proof files, and signed documents (receipt, admission, offer, ...) as compact JWS
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -60,6 +64,9 @@ pub enum Holds {
         root: String,
         /// Who cosigned its checkpoint.
         witnesses: Vec<String>,
+        /// How many records of the gates were come to again, where that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replayed: Option<u64>,
     },
     /// One entry of a log.
     Proof {
@@ -111,7 +118,14 @@ pub fn run(args: &VerifyArgs, style: Style) -> Result<ExitCode, Failure> {
     let treaty = verified(&args.treaty)?;
     let mut outcomes = Vec::new();
     for path in &args.paths {
-        let (holds, fault) = match verify(&treaty, path) {
+        let checked = verify(&treaty, path).and_then(|holds| match holds {
+            Holds::Log { member, origin, entries, root, witnesses, .. } if args.replay => {
+                let replayed = Some(replay::replay(path, entries)?);
+                Ok(Holds::Log { member, origin, entries, root, witnesses, replayed })
+            }
+            other => Ok(other),
+        });
+        let (holds, fault) = match checked {
             Ok(holds) => (Some(holds), None),
             Err(fault) => (None, Some(fault)),
         };
@@ -144,10 +158,13 @@ fn text(treaty: &VerifiedTreaty, outcomes: &[Outcome]) -> String {
 impl Holds {
     fn sentence(&self) -> String {
         match self {
-            Self::Log { member, origin, entries, root, witnesses } => {
+            Self::Log { member, origin, entries, root, witnesses, replayed } => {
+                let gates =
+                    replayed.map(|count| format!("; {count} records of the gates replayed, bit for bit"));
                 format!(
-                    "log {origin} of {member}, all {entries} entries recomputed, root {root}, cosigned by {}",
-                    witnesses.join(", ")
+                    "log {origin} of {member}, all {entries} entries recomputed, root {root}, cosigned by {}{}",
+                    witnesses.join(", "),
+                    gates.unwrap_or_default()
                 )
             }
             Self::Proof { member, origin, index, size, entry, witnesses } => {
@@ -224,6 +241,7 @@ fn log(treaty: &VerifiedTreaty, directory: &Path) -> Result<Holds, Fault> {
         entries: report.size,
         root: report.root.to_string(),
         witnesses: names(&report.witnesses),
+        replayed: None,
     })
 }
 

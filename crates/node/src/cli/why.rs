@@ -8,9 +8,11 @@ use sta_protocol::{ids::JobId, refusal::Refusal};
 
 use super::{
     failure::Failure,
+    gate::told,
     print::{self, Style},
     profile::Who,
 };
+use crate::http::documents::GateList;
 use crate::steps::dossier::{AnswerNote, CandidateNote, Dossier};
 
 /// What `sta why` is told.
@@ -27,9 +29,18 @@ pub(super) struct WhyArgs {
 /// # Errors
 /// The node does not answer, or says no.
 pub(super) async fn run(args: &WhyArgs, style: Style) -> Result<(), Failure> {
-    let answer = args.who.client()?.get(&format!("/v1/jobs/{}/why", args.job)).await?;
+    let client = args.who.client()?;
+    let answer = client.get(&format!("/v1/jobs/{}/why", args.job)).await?;
     let dossier: Dossier = print::part(&answer, "the dossier")?;
-    style.answer(&answer, || text(&dossier, style));
+    let gates = client.get(&format!("/v1/jobs/{}/gates", args.job)).await?;
+    let gates: GateList = print::part(&gates, "the gates' answers")?;
+    let mut document = answer.clone();
+    document["gates"] = serde_json::json!(gates.decisions);
+    style.answer(&document, || {
+        let at_gates: String =
+            gates.decisions.iter().map(|decision| format!("\n{}", told(decision))).collect();
+        text(&dossier, style) + &at_gates
+    });
     Ok(())
 }
 

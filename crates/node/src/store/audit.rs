@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The audit log in the store: entries, the hashes of its tiles, the signed checkpoint over each batch, and cosignatures.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use sta_audit::{
     checkpoint::Checkpoint,
@@ -242,6 +242,27 @@ pub fn find_entry(
             query.query_row([subject, kind], row).optional()
         })
         .doing("find an audit entry")
+}
+
+/// A payload with what binds it to its entry: the entry's index, salt, payload as canonical JSON.
+pub type Payload = (u64, Vec<u8>, String);
+
+/// The payloads of the gates' entries among the first `size`, in order, from a store that may be in use.
+///
+/// # Errors
+/// The file does not open or read.
+pub fn gate_payloads(path: &Path, size: u64) -> Result<Vec<Payload>, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).doing("open its file")?;
+    connection
+        .prepare("SELECT position, salt, payload FROM audit_payloads WHERE kind IN ('gate.decided', 'gate.outcome') AND position < ?1 ORDER BY position")
+        .and_then(|mut query| {
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, row.get(2)?))
+            };
+            query.query_map([signed(size)], row)?.collect()
+        })
+        .doing("read the gates' payloads")
 }
 
 /// SQLite's integers are signed; a log never comes near their end.

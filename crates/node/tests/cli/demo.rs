@@ -17,7 +17,7 @@ fn the_demo_over_real_clusters_keeps_every_promise() {
     assert_eq!(document["statements"]["equal"], true);
     let jobs = document["jobs"].as_array().unwrap();
     let completed: Vec<&Value> = jobs.iter().filter(|job| job["state"] == "completed").collect();
-    assert_eq!(completed.len(), 4, "{document}");
+    assert_eq!(completed.len(), 5, "{document}");
     for job in completed {
         let slurm = &job["slurm"];
         let cluster = up.iter().find(|cluster| slurm["cluster"] == cluster.name).unwrap();

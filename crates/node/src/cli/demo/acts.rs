@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The profiles of the demo's people.
-const ADA: &str = "{}/people/ada";
+pub(super) const ADA: &str = "{}/people/ada";
 const BRUNO: &str = "{}/people/bruno";
 const CLARA: &str = "{}/people/clara";
 const DAN: &str = "{}/people/dan";
@@ -123,7 +123,7 @@ fn grant(stage: &Stage, steward: &str, dataset: &str) -> Result<(), Failure> {
     stage.sta(&words).map(|_answer| ())
 }
 
-fn submit(stage: &Stage, profile: &str, file: &str, more: &[&str]) -> Result<Value, Failure> {
+pub(super) fn submit(stage: &Stage, profile: &str, file: &str, more: &[&str]) -> Result<Value, Failure> {
     let words = ["submit", file, "--profile", profile];
     let (code, answer, said) = stage.try_sta(&[&words[..], more].concat())?;
     // A refused job is an answer as well; it ends with code 1 and its document.
@@ -134,11 +134,11 @@ fn submit(stage: &Stage, profile: &str, file: &str, more: &[&str]) -> Result<Val
     }
 }
 
-fn id_of(job: &Value) -> Result<String, Failure> {
+pub(super) fn id_of(job: &Value) -> Result<String, Failure> {
     job["id"].as_str().map(str::to_owned).ok_or_else(|| Failure::new("read a job's id", job.to_string()))
 }
 
-fn expect(what: &str, holds: bool, found: &Value) -> Result<(), Failure> {
+pub(super) fn expect(what: &str, holds: bool, found: &Value) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(Failure::new(format!("see that {what}"), found.to_string())) }
 }
 
@@ -182,7 +182,7 @@ pub(super) fn open_data_crosses_to_clean_power(stage: &Stage, report: &mut Repor
 }
 
 /// Brings the model home, checks its digest on the way, and reads the accuracy that the job measured.
-fn fetch_accuracy(stage: &Stage, profile: &str, job: &str) -> Result<f64, Failure> {
+pub(super) fn fetch_accuracy(stage: &Stage, profile: &str, job: &str) -> Result<f64, Failure> {
     stage.sta(&["result", job, "--profile", profile, "--out", &format!("{{}}/results/{job}")])?;
     let path = stage.path("results").join(job).join("model.json");
     let text = std::fs::read_to_string(&path).trying_to(format!("read `{}`", path.display()))?;

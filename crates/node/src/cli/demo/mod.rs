@@ -27,6 +27,7 @@ mod report;
 mod stage;
 mod verified;
 mod voice;
+mod weights;
 
 use crate::engines::local::SEARCH_PATH;
 use bring_up::BroughtUp;
@@ -104,6 +105,7 @@ async fn play(stage: &Stage, nodes: &mut Nodes) -> Result<Report, Failure> {
     acts::foreign_law_is_refused(stage, &mut report)?;
     acts::protected_data_is_refused_twice(stage, &mut report).await?;
     acts::a_killed_node_loses_nothing(stage, nodes, &mut report)?;
+    weights::weights_leave_with_their_evaluation(stage, &mut report)?;
     verified::both_sides_agree(stage, nodes, &mut report).await?;
     Ok(report)
 }

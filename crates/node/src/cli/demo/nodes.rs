@@ -17,7 +17,7 @@ use nix::{
 
 use super::{
     super::failure::{Failure, Trying},
-    Stage,
+    Stage, weights,
 };
 use crate::engines::local::SEARCH_PATH;
 
@@ -60,6 +60,7 @@ impl Nodes {
         std::fs::write(&template, TREATY).trying_to("write the treaty's template")?;
         for node in ["ca", "de"] {
             stage.clusters().configure(&stage.path(node))?;
+            weights::take_evaluations_of_any_age(&stage.path(node))?;
         }
         let members = ["--member", "{}/ca/member.toml", "--member", "{}/de/member.toml"];
         let new = ["treaty", "new", "--from", "{}/treaty.template.toml", "--out", "{}/treaty.toml"];
