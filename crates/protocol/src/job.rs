@@ -11,7 +11,10 @@ use crate::{
     ids::{DatasetId, JobId, ProjectId, SiteId},
 };
 
-pub use crate::job_shape::{COUNT_MAX, NODES_MAX, Shape, TASKS_MAX};
+pub use crate::{
+    job_shape::{COUNT_MAX, NODES_MAX, Shape, TASKS_MAX},
+    job_training::JobTraining,
+};
 
 /// The most inputs, outputs, datasets, arguments or sites that one job may name.
 pub const LIST_LENGTH_MAX: usize = 256;
@@ -73,6 +76,9 @@ pub struct JobSpec {
     /// Arguments for the site's own scheduler by name, as far as its operator allows them, such as `constraint = "hbm"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub site_options: BTreeMap<String, String>,
+    /// The training run that the job is part of, if it trains a model: its host meters it and asks the gate for training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<JobTraining>,
 }
 
 fn once() -> u32 {
@@ -142,6 +148,7 @@ impl JobSpec {
         self.validate_lists()?;
         self.shape.validate(self)?;
         self.validate_options()?;
+        self.training.as_ref().map_or(Ok(()), |training| training.validate(self))?;
         let names = || self.inputs.iter().map(|input| input.name.as_str());
         if let Some(name) =
             names().chain(self.outputs.iter().map(String::as_str)).find(|name| !is_file_name(name))

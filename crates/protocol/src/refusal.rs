@@ -172,6 +172,12 @@ refusal_codes! {
     HarmBound = "GRD-001", 403, "arXiv 2408.05284, Proposition 4.2";
     /// The job has no such output, or is not over.
     OutputUnknown = "OUT-002", 404, "docs/protocol.md §6";
+    /// Another kind of person must decide on the hold.
+    HoldWaitsForOthers = "HLD-001", 403, "treaty: gates; the rules that hold it";
+    /// Nobody may release it: a DENY has no override, and what an order stopped goes on when the order is lifted.
+    HoldHasNoRelease = "HLD-002", 403, "treaty: gates";
+    /// The order to stop, or its lifting, is not signed by enough of those who may, or not in its time.
+    StopOrderInvalid = "STP-001", 403, "treaty: stop_authorities";
     /// Nobody is logged in.
     NotAuthenticated = "AUT-001", 401, "RFC 6750";
     /// The person lacks the right that the route needs.

@@ -11,6 +11,7 @@ use crate::{
     jws::{Document, JwsError, MultiSigned},
     keys::{PublicKey, SigningKey},
     record::{InvalidRecord, Record, check_order, check_text, check_unique, check_version, invalid},
+    treaty::Treaty,
 };
 
 /// The media type that every signature of an order names in `typ`.
@@ -67,6 +68,18 @@ pub struct StopAuthority {
 }
 
 impl StopAuthority {
+    /// Who may order a stop for a member: those whom the treaty names, or where it names nobody whoever holds the member's
+    /// own key for documents, one signature being enough. `None` for a member that the treaty does not have.
+    #[must_use]
+    pub fn of(treaty: &Treaty, member: &MemberId) -> Option<Self> {
+        let named = treaty.stop_authorities.iter().find(|authority| authority.member == *member);
+        let own = || {
+            let found = treaty.members.iter().find(|known| known.id == *member)?;
+            Some(Self { member: member.clone(), keys: vec![found.keys.signing], signatures_min: 1 })
+        };
+        named.cloned().or_else(own)
+    }
+
     /// Whether its terms can be met: 1 to as many signatures as there are keys, each key once.
     ///
     /// # Errors
@@ -148,6 +161,14 @@ impl SignedStopOrder {
     /// As [`MultiSigned::add_signature`].
     pub fn sign(&mut self, key: &SigningKey) -> Result<(), StopRefused> {
         Ok(self.0.add_signature(key, STOP_ORDER_TYP)?)
+    }
+
+    /// SHA-256 of its payload, the same whoever has signed.
+    ///
+    /// # Errors
+    /// The payload is not base64url.
+    pub fn payload_sha256(&self) -> Result<Sha256Digest, StopRefused> {
+        Ok(Sha256Digest::of(&self.0.payload_bytes()?))
     }
 
     /// The order without any proof: to learn whose it is, never to act on.
