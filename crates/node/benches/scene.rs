@@ -208,6 +208,7 @@ pub(crate) fn spec(objective: Objective) -> Result<JobSpec> {
         after: Vec::new(),
         attempts_max: 1,
         site_options: BTreeMap::new(),
+        training: None,
     })
 }
 

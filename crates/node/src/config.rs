@@ -2,12 +2,16 @@
 //! A node's configuration: `sta.toml` as written, turned once into what the node works with.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
-use sta_protocol::ids::{MemberId, SiteId};
+use sta_protocol::{
+    compute::GpuRate,
+    ids::{MemberId, SiteId},
+};
 
 use crate::engines::slurm::settings::SlurmSettings;
 
@@ -34,9 +38,42 @@ pub struct RawConfig {
     /// What its files may take of the disk.
     #[serde(default)]
     pub disk: DiskConfig,
+    /// How orders to stop are obeyed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stop: StopConfig,
     /// What its gates go by beside rules.
     #[serde(default, skip_serializing_if = "GatesConfig::is_usual")]
     pub gates: GatesConfig,
+}
+
+/// How orders to stop are obeyed, `[stop]` in `sta.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StopConfig {
+    /// Within how many seconds all that an order names is to stand still; after that the node says that it is late.
+    pub within_s: u32,
+}
+
+impl Default for StopConfig {
+    fn default() -> Self {
+        Self { within_s: 10 }
+    }
+}
+
+/// How the time of a site's processors and accelerators becomes operations, `[sites.flops]` in `sta.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlopsConfig {
+    /// Of one processor core, for training without accelerators.
+    pub cpu_core: GpuRate,
+    /// Of one accelerator, by type; one that is not named counts with its published peak.
+    pub gpus: BTreeMap<String, GpuRate>,
+}
+
+impl Default for FlopsConfig {
+    fn default() -> Self {
+        Self { cpu_core: GpuRate::at_peak(100), gpus: BTreeMap::new() }
+    }
 }
 
 /// What a node's files may take of the disk, `[disk]` in `sta.toml`.
@@ -76,6 +113,9 @@ pub struct RawSite {
     /// How many jobs a site that orders its jobs itself is given at once, running or not; 5000 when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over_max: Option<u32>,
+    /// How the time of its processors and accelerators becomes operations.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub flops: FlopsConfig,
 }
 
 impl RawSite {
@@ -88,6 +128,11 @@ impl RawSite {
             driven => DrivenEngine::parse(driven, self.slurm.as_ref()).map(SiteEngine::Driven),
         }
     }
+}
+
+/// What nobody has changed is not written into `sta.toml`.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn queue_max() -> u32 {
@@ -112,6 +157,8 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// What its files may take of the disk.
     pub disk: DiskConfig,
+    /// How orders to stop are obeyed.
+    pub stop: StopConfig,
     /// What its gates go by beside rules.
     pub gates: GatesConfig,
 }
@@ -127,6 +174,8 @@ pub struct SiteConfig {
     pub queue_max: u32,
     /// How many jobs a site that orders its jobs itself is given at once, running or not.
     pub handed_over_max: u32,
+    /// How the time of its processors and accelerators becomes operations.
+    pub flops: FlopsConfig,
 }
 
 /// What runs the jobs of a site.
@@ -284,7 +333,13 @@ impl Config {
                 invalid("sites.engine", format!("of `{}` {problem}, or `agent`", site.id))
             })?;
             let handed_over_max = site.handed_over_max.unwrap_or(HANDED_OVER_MAX);
-            Ok(SiteConfig { id: site.id, engine, queue_max: site.queue_max, handed_over_max })
+            Ok(SiteConfig {
+                id: site.id,
+                engine,
+                queue_max: site.queue_max,
+                handed_over_max,
+                flops: site.flops,
+            })
         });
         let sites = sites.collect::<Result<_, ConfigError>>()?;
         Ok(Self {
@@ -293,6 +348,7 @@ impl Config {
             member: raw.member,
             listen,
             disk: raw.disk,
+            stop: raw.stop,
             gates: raw.gates,
             sites,
         })

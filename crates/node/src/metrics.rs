@@ -58,6 +58,8 @@ pub struct Metrics {
     pub agent_last_seen_seconds: Family<SiteLabel, Gauge>,
     /// Entries of the audit log.
     pub audit_entries: Gauge,
+    /// Orders to stop that a site was late to obey.
+    pub stops_late: Counter,
     /// Bytes of files sent to other members.
     pub file_bytes_served: Counter,
     /// Bytes of files taken from other members.
@@ -93,6 +95,8 @@ impl Metrics {
         );
         let audit_entries = Gauge::default();
         registry.register("audit_entries", "Entries of the audit log", audit_entries.clone());
+        let stops_late = Counter::default();
+        registry.register("stops_late", "Orders to stop that a site was late to obey", stops_late.clone());
         let file_bytes_served = Counter::default();
         registry.register("file_bytes_served", "Bytes of files sent to members", file_bytes_served.clone());
         let file_bytes_fetched = Counter::default();
@@ -111,6 +115,7 @@ impl Metrics {
             peer_cosign_age_seconds,
             agent_last_seen_seconds,
             audit_entries,
+            stops_late,
             file_bytes_served,
             file_bytes_fetched,
         }

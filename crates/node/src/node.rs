@@ -143,6 +143,7 @@ impl Node {
         }
         workers.push(tokio::spawn(crate::peers::witness::keep_witnessed(Arc::clone(self))));
         workers.push(tokio::spawn(crate::peers::reports::keep_reports(Arc::clone(self))));
+        workers.push(tokio::spawn(crate::worker::keep_gates(Arc::clone(self))));
         workers.push(tokio::spawn(disk::keep_tidy(Arc::clone(self))));
         workers
     }

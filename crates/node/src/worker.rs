@@ -33,6 +33,8 @@ const LANE_IDLE: Duration = Duration::from_secs(1);
 const AT_ONCE_BYTES_MAX: u64 = 64 << 10;
 /// How often a site with jobs under way is looked at, and one without.
 const SITE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
+/// How often training runs are metered and orders to stop looked at.
+const GATES_PAUSE: Duration = Duration::from_millis(250);
 /// How often all jobs of a site with a queue of its own are looked at, in case its engine did not name one.
 const LOOK_AT_ALL: Duration = Duration::from_secs(60);
 /// The most jobs that are kept by name to be looked at; beyond, all are.
@@ -136,6 +138,22 @@ fn describe(error: &StepError) -> String {
         cause = next.source();
     }
     text
+}
+
+/// Meters training runs, has orders to stop obeyed and ends what was denied, until the node stops.
+pub(crate) async fn keep_gates(node: Arc<Node>) {
+    while !node.is_stopping() {
+        if let Err(error) = steps::training::watch(&node).await {
+            tracing::error!(error = %describe(&error), "training runs cannot be metered");
+        }
+        if let Err(error) = steps::stop_order::enforce(&node).await {
+            tracing::error!(error = %describe(&error), "orders to stop cannot be enforced");
+        }
+        if let Err(error) = steps::gate_hold::end_denied(&node).await {
+            tracing::error!(error = %describe(&error), "a denied job cannot be ended");
+        }
+        node.pause(GATES_PAUSE).await;
+    }
 }
 
 /// Starts jobs of a site when there is room, and follows those under way, until the node stops.

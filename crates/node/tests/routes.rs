@@ -17,7 +17,7 @@ use sta_protocol::keys::SigningKey;
 use crate::harness::{self, Answer, TestNode, World, spec};
 
 /// Who walks. `ada` is the job's researcher, `de` the home of the guest's job, `fr` a member that has no job here.
-const CALLERS: [&str; 11] = [
+const CALLERS: [&str; 12] = [
     "nobody",
     "forger",
     "ada",
@@ -25,6 +25,7 @@ const CALLERS: [&str; 11] = [
     "otto",
     "stella",
     "aud",
+    "safia",
     "member de",
     "member fr",
     "stranger",
@@ -33,7 +34,7 @@ const CALLERS: [&str; 11] = [
 
 /// A request for each row of the table: what is in braces is filled in, a body that no handler takes proves that the caller
 /// came as far as the handler and changes nothing.
-const WALK: [(&str, &str, &str); 58] = [
+const WALK: [(&str, &str, &str); 70] = [
     ("POST", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}", "/v1/jobs/{job}"),
@@ -66,6 +67,18 @@ const WALK: [(&str, &str, &str); 58] = [
     ("POST", "/v1/evaluations", "/v1/evaluations"),
     ("GET", "/v1/jobs/{job}/gates", "/v1/jobs/{job}/gates"),
     ("GET", "/v1/hosted/{job}/gates", "/v1/hosted/{guest}/gates"),
+    ("GET", "/v1/holds", "/v1/holds"),
+    ("GET", "/v1/holds/{hold}", "/v1/holds/{job}"),
+    ("POST", "/v1/holds/{hold}/release", "/v1/holds/{job}/release"),
+    ("POST", "/v1/holds/{hold}/deny", "/v1/holds/{job}/deny"),
+    ("GET", "/v1/stop-orders", "/v1/stop-orders"),
+    ("POST", "/v1/stop-orders", "/v1/stop-orders"),
+    ("GET", "/v1/stop-orders/{order}", "/v1/stop-orders/{job}"),
+    ("GET", "/v1/stop-orders/{order}/proof", "/v1/stop-orders/{job}/proof"),
+    ("POST", "/v1/stop-lifts", "/v1/stop-lifts"),
+    ("POST", "/federation/v1/stop-orders", "/federation/v1/stop-orders"),
+    ("POST", "/federation/v1/stop-lifts", "/federation/v1/stop-lifts"),
+    ("POST", "/federation/v1/stop-acknowledgements", "/federation/v1/stop-acknowledgements"),
     ("GET", "/v1/node", "/v1/node"),
     ("GET", "/v1/treaty", "/v1/treaty"),
     ("GET", "/audit/checkpoint", "/audit/checkpoint"),
@@ -153,7 +166,7 @@ impl Stage {
 
 /// What a right means for a caller, said a second time: `None` when the handler must be reached.
 fn expected(right: Right, caller: &str) -> Option<&'static str> {
-    let person = ["ada", "eve", "otto", "stella", "aud"].contains(&caller);
+    let person = ["ada", "eve", "otto", "stella", "aud", "safia"].contains(&caller);
     let allowed: &[&str] = match right {
         Right::Anyone => return None,
         Right::Peer => {
@@ -164,7 +177,7 @@ fn expected(right: Right, caller: &str) -> Option<&'static str> {
             };
         }
         Right::Agent => return (caller != "agent").then_some("AUT-001"),
-        Right::LoggedIn => &["ada", "eve", "otto", "stella", "aud"],
+        Right::LoggedIn => &["ada", "eve", "otto", "stella", "aud", "safia"],
         Right::OwnJob => &["ada"],
         Right::OwnJobOrOperator => &["ada", "otto"],
         Right::OwnJobOrOverseer => &["ada", "otto", "aud"],
@@ -172,7 +185,8 @@ fn expected(right: Right, caller: &str) -> Option<&'static str> {
         Right::Steward => &["stella"],
         Right::OperatorOrSteward => &["otto", "stella"],
         Right::OperatorOrAuditor => &["otto", "aud"],
-        Right::AnyRole => &["otto", "stella", "aud"],
+        Right::Releaser => &["stella", "safia"],
+        Right::AnyRole => &["otto", "stella", "aud", "safia"],
     };
     match (person, allowed.contains(&caller)) {
         (false, _) => Some("AUT-001"),

@@ -219,6 +219,18 @@ grd-001 = Die Schranke für die Wahrscheinlichkeit eines Schadens hält dies fü
     .with-facts = Die Schranke für die Wahrscheinlichkeit eines Schadens ist { $guardrail-bound }, die Schwelle { $guardrail-threshold }, und { $guardrail-used } des Budgets von { $guardrail-budget } sind verbraucht: Eine Person muss entscheiden.
     .advice = Eine für Sicherheit verantwortliche Person sieht es sich an; bewertete Ergebnisse und Prüfungen senken die Schranke, und im nächsten Zeitraum ist das Budget neu.
 
+## Anhalten und Anordnungen dazu
+
+hld-001 = Über dieses Anhalten müssen andere Personen entscheiden.
+    .with-facts = Das Anhalten { $hold } wartet auf: { $hold-awaits }.
+    .advice = Wenden Sie sich an jemanden mit dieser Rolle an diesem Knoten; sta hold list zeigt, auf wen gewartet wird.
+hld-002 = Niemand darf dies freigeben.
+    .with-facts = Das Anhalten { $hold } lautet { $verdict }, und niemand darf sich darüber hinwegsetzen.
+    .advice = Was eine Anordnung angehalten hat, geht weiter, wenn sie aufgehoben wird; was eine Regel verbietet, geht nicht weiter.
+stp-001 = Die Anordnung zum Anhalten oder ihre Aufhebung gilt nicht.
+    .with-facts = Die Anordnung zum Anhalten oder ihre Aufhebung gilt nicht: { $problem }.
+    .advice = Lassen Sie genügend der im Vertrag genannten Personen unterschreiben, und senden Sie sie rechtzeitig.
+
 ## Personen und Anfragen
 
 aut-001 = Sie sind nicht angemeldet, oder Ihre Anmeldung ist nicht mehr gültig.

@@ -219,6 +219,18 @@ grd-001 = The bound on the probability of harm holds this for a person.
     .with-facts = The bound on the probability of harm is { $guardrail-bound }, the threshold { $guardrail-threshold }, and { $guardrail-used } of the budget of { $guardrail-budget } are used: this waits for a person.
     .advice = A person responsible for safety looks at it; labelled outcomes and evaluations lower the bound, and the budget is fresh in the next window.
 
+## Holds and orders to stop
+
+hld-001 = Another kind of person must decide on this hold.
+    .with-facts = Hold { $hold } waits for: { $hold-awaits }.
+    .advice = Ask somebody with that role at this node; sta hold list shows whom each hold waits for.
+hld-002 = Nobody may release this hold.
+    .with-facts = Hold { $hold } says { $verdict }, and nobody may set that aside.
+    .advice = What an order stopped goes on when the order is lifted; what a rule denies does not go on.
+stp-001 = The order to stop, or its lifting, does not hold.
+    .with-facts = The order to stop, or its lifting, does not hold: { $problem }.
+    .advice = Have enough of the people whom the treaty names sign it, and send it in its time.
+
 ## People and requests
 
 aut-001 = You are not logged in, or your login is no longer valid.

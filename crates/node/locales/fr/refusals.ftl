@@ -219,6 +219,18 @@ grd-001 = La borne sur la probabilité de dommage retient ceci pour une personne
     .with-facts = La borne sur la probabilité de dommage est de { $guardrail-bound }, le seuil de { $guardrail-threshold }, et { $guardrail-used } du budget de { $guardrail-budget } sont utilisés : une personne doit en décider.
     .advice = Une personne responsable de la sécurité l’examine ; des issues étiquetées et des évaluations abaissent la borne, et le budget est renouvelé à la période suivante.
 
+## Suspensions et ordres d’arrêt
+
+hld-001 = La décision sur cette suspension revient à d’autres personnes.
+    .with-facts = La suspension { $hold } attend : { $hold-awaits }.
+    .advice = Adressez-vous à une personne qui a ce rôle à ce nœud ; sta hold list montre qui chaque suspension attend.
+hld-002 = Personne ne peut lever cette suspension.
+    .with-facts = La suspension { $hold } dit { $verdict }, et personne ne peut passer outre.
+    .advice = Ce qu’un ordre a arrêté reprend quand l’ordre est levé ; ce qu’une règle refuse ne reprend pas.
+stp-001 = L’ordre d’arrêt, ou sa levée, n’est pas valable.
+    .with-facts = L’ordre d’arrêt, ou sa levée, n’est pas valable : { $problem }.
+    .advice = Faites-le signer par assez de personnes nommées par le traité, et envoyez-le à temps.
+
 ## Personnes et requêtes
 
 aut-001 = Vous n’avez pas ouvert de session, ou votre session n’est plus valable.

@@ -21,7 +21,7 @@ use super::{
     profile::{OPERATOR_TOKEN, fresh_token},
 };
 use crate::{
-    config::{CONFIG_FILE, DiskConfig, GatesConfig, RawConfig, RawSite},
+    config::{CONFIG_FILE, DiskConfig, FlopsConfig, GatesConfig, RawConfig, RawSite, StopConfig},
     keys::{Keys, write_secret},
     outside::SystemChance,
 };
@@ -134,6 +134,7 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
     let listen =
         args.listen.or(loopback).map_or_else(|| LISTEN_DEFAULT.to_owned(), |address| address.to_string());
     let site = |id: &SiteId| RawSite {
+        flops: FlopsConfig::default(),
         id: id.clone(),
         engine: "local".to_owned(),
         slurm: None,
@@ -141,6 +142,7 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
         handed_over_max: None,
     };
     let config = RawConfig {
+        stop: StopConfig::default(),
         member: args.member.clone(),
         listen,
         treaty: TREATY_FILE.into(),

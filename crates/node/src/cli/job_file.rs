@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 use sta_protocol::{
     class::Class,
     ids::{DatasetId, JobId, ProjectId, SiteId},
-    job::{COUNT_MAX, InputFile, JobSpec, Objective, Shape},
+    job::{COUNT_MAX, InputFile, JobSpec, JobTraining, Objective, Shape},
 };
 
 use super::failure::{Exit, Failure, Trying};
@@ -71,6 +71,8 @@ pub struct JobFile {
     pub attempts_max: Option<u32>,
     /// Arguments for the site's scheduler, as far as its operator allows them.
     pub site_options: BTreeMap<String, String>,
+    /// The training run that the job is part of.
+    pub training: Option<JobTraining>,
     /// Registered datasets.
     pub datasets: Vec<DatasetId>,
     /// Files the job leaves. In a job array `{index}` in a name stands for each index.
@@ -264,6 +266,7 @@ impl JobFile {
             after: self.after.clone(),
             attempts_max: self.attempts_max.unwrap_or(1),
             site_options: self.site_options.clone(),
+            training: self.training.clone(),
         };
         spec.validate().map_err(|invalid| {
             let line = file

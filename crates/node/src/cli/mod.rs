@@ -21,6 +21,7 @@ mod evaluation;
 pub mod failure;
 pub mod files;
 mod gate;
+mod hold;
 pub mod init;
 pub mod job_file;
 mod jobs;
@@ -99,7 +100,10 @@ enum Command {
     /// Attest evaluations of weights, verify attestations, bring them to a node
     #[command(subcommand)]
     Evaluation(evaluation::EvaluationCommand),
-    /// Write, sign and verify orders to stop
+    /// Show what gates hold, and let it go or end it, as the person whom the rules ask for
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
+    /// Write, sign, send, lift and verify orders to stop
     #[command(subcommand)]
     Stop(stop::StopCommand),
     /// Ask the gates, and see what they said
@@ -174,7 +178,8 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Passport(command) => passport::run(&command, style).await.map(done),
         Command::Dataset(command) => dataset::run(&command, style).await.map(done),
         Command::Model(command) => model::run(&command, style).await.map(done),
-        Command::Stop(command) => stop::run(&command, style).map(done),
+        Command::Hold(command) => hold::run(&command, style).await.map(done),
+        Command::Stop(command) => stop::run(&command, style).await.map(done),
         Command::Evaluation(command) => evaluation::run(&command, style).await,
         Command::Gate(command) => gate::run(&command, style).await,
         Command::Submit(args) => submit::run(&args, style).await,

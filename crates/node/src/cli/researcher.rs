@@ -41,7 +41,7 @@ pub(super) struct AddArgs {
     /// A pseudonym, such as `ada`; never a person's name
     id: ResearcherId,
     /// What they may do beyond their own jobs; may be repeated
-    #[arg(long = "role", value_parser = PossibleValuesParser::new(["operator", "steward", "auditor"]))]
+    #[arg(long = "role", value_parser = PossibleValuesParser::new(["operator", "steward", "auditor", "safety", "legal"]))]
     roles: Vec<String>,
     /// The profile directory to make [default: ~/.config/sta/MEMBER-ID]
     #[arg(long, value_name = "DIR")]

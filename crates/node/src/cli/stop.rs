@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `sta stop`: orders to stop, which several people of one member sign, each with their own key. Offline.
+//! `sta stop`: orders to stop, which several people of one member sign, each with their own key, and their way to the nodes.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use serde_json::json;
 use sta_protocol::{
     ids::{MemberId, StopOrderId},
     jws::COMPACT_BYTES_MAX,
-    stop_order::{SignedStopOrder, StopOrder, StopTarget},
+    stop_order::{SignedStopOrder, StopAuthority, StopOrder, StopTarget},
 };
 
 use super::{
@@ -23,6 +23,8 @@ use super::{
     treaty::verified,
 };
 use crate::outside::{Chance as _, SystemChance};
+
+mod sent;
 
 /// How far clocks may differ, in seconds.
 const SKEW_S: i64 = 5;
@@ -40,6 +42,14 @@ pub(super) enum StopCommand {
         #[arg(long)]
         key: PathBuf,
     },
+    /// Send a signed order, or the signed lifting of one, to your node, which brings it to every member
+    Send(sent::SendArgs),
+    /// Show an order and what every site has answered
+    Status(sent::OrderOf),
+    /// Write the proof that what your node knows last of an order is in its witnessed log
+    Proof(sent::ProofArgs),
+    /// Write the lifting of an order, to be signed as the order was
+    Lift(sent::LiftArgs),
     /// Verify that enough of those whom the treaty names have signed an order, and that it is in its time
     Verify {
         /// The order
@@ -96,10 +106,14 @@ impl FromStr for Target {
 ///
 /// # Errors
 /// A file cannot be read or written, or the order does not hold.
-pub(super) fn run(command: &StopCommand, style: Style) -> Result<(), Failure> {
+pub(super) async fn run(command: &StopCommand, style: Style) -> Result<(), Failure> {
     match command {
         StopCommand::Order(args) => order(args, style),
         StopCommand::Sign { file, key } => sign(file, key, style),
+        StopCommand::Send(args) => sent::send(args, style).await,
+        StopCommand::Status(args) => sent::status(args, style).await,
+        StopCommand::Proof(args) => sent::proof(args, style).await,
+        StopCommand::Lift(args) => sent::lift(args, style),
         StopCommand::Verify { file, treaty } => verify(file, treaty, style),
     }
 }
@@ -132,6 +146,16 @@ fn order(args: &OrderArgs, style: Style) -> Result<(), Failure> {
 
 fn sign(file: &Path, key: &Path, style: Style) -> Result<(), Failure> {
     let doing = format!("sign the order `{}`", file.display());
+    if let Some(mut lift) = sent::lifting(file)? {
+        let key = signing_key(key, &doing)?;
+        lift.sign(&key).trying_to(&doing)?;
+        sent::write(file, &lift)?;
+        let said = lift.peek_unverified().trying_to(&doing)?;
+        style.answer(&json!({"file": file, "lift": said, "signer": key.key_id()}), || {
+            format!("Signed the lifting of order {} as {}: {}", said.lifts, key.key_id(), said.reason)
+        });
+        return Ok(());
+    }
     let mut signed = read(file, &doing)?;
     let order = signed.peek_unverified().trying_to(&doing)?;
     let key = signing_key(key, &doing)?;
@@ -149,12 +173,10 @@ fn verify(file: &Path, treaty: &Path, style: Style) -> Result<(), Failure> {
     let signed = read(file, &doing)?;
     let treaty = verified(treaty)?;
     let member = signed.peek_unverified().trying_to(&doing)?.member;
-    let authority = treaty.stop_authorities.iter().find(|authority| authority.member == member);
-    let authority = authority.ok_or_else(|| {
-        unverified(Failure::new(&doing, format!("the treaty names nobody of {member} who may order a stop")))
-            .mend("Name them in the treaty's `stop_authorities`, and have all members sign it.")
-    })?;
-    let verified = signed.verify(authority, Timestamp::now(), SKEW_S);
+    let authority = StopAuthority::of(&treaty, &member);
+    let authority = authority
+        .ok_or_else(|| unverified(Failure::new(&doing, format!("the treaty has no member {member}"))))?;
+    let verified = signed.verify(&authority, Timestamp::now(), SKEW_S);
     let verified = verified.trying_to(doing).map_err(unverified)?;
     let document =
         json!({"order": verified.order(), "digest": verified.digest(), "signers": verified.signers()});

@@ -217,6 +217,9 @@ impl Engine for LocalEngine {
             staging::remove_tree(&directory.scratch())
         })
     }
+    fn working_directory(&self, id: RunId) -> Option<PathBuf> {
+        Some(self.inner.directory(id).work()).filter(|work| work.is_dir())
+    }
     fn capacity(&self) -> Capacity {
         self.inner.config.capacity.clone()
     }

@@ -112,6 +112,11 @@ pub trait Engine: Any + Send + Sync {
     /// [`EngineError::Unknown`], [`EngineError::NotFinished`], or a file that cannot be removed.
     fn wipe(&self, id: RunId) -> Answer<'_, ()>;
 
+    /// The working directory of a job that is not wiped, where it is on this machine: for the digest of what is preserved.
+    fn working_directory(&self, _id: RunId) -> Option<PathBuf> {
+        None
+    }
+
     /// What the site has in all, used or not.
     fn capacity(&self) -> Capacity;
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::text::{self, Language};
 
 mod gates;
+mod holds;
 mod jobs;
 mod mirrors;
 mod places;
@@ -19,14 +20,18 @@ pub use gates::{
     EvaluationDocument, GateDocument, GateList, GateQuestion, GateReasonDocument, ModelDocument,
     NewModelDocument, OutcomeDocument, OutcomeRequest,
 };
+pub use holds::{
+    GateHoldDocument, GateHoldList, HoldDecisionDocument, HoldDecisionRequest, HoldReasonDocument,
+    StopAnswerDocument, StopOrderDocument, StopOrderList,
+};
 pub use jobs::{
     AttemptDocument, HostedDocument, HostedOutputDocument, JobDocument, JobList, OutputDocument,
     ReceiptDocument, ReleaseRequest,
 };
 pub use mirrors::{
-    DatasetFileDocument, ExitDocument, HoldDocument, InputFileDocument, JobSpecDocument, ObjectiveDocument,
-    ResourcesDocument, ShapeDocument, StatementDocument, StatementLineDocument, SubmitDocument,
-    TaskFailureDocument, TasksEndDocument, UsageDocument, UsageSourcesDocument,
+    DatasetFileDocument, ExitDocument, HoldDocument, InputFileDocument, JobSpecDocument, JobTrainingDocument,
+    ObjectiveDocument, ResourcesDocument, ShapeDocument, StatementDocument, StatementLineDocument,
+    SubmitDocument, TaskFailureDocument, TasksEndDocument, UsageDocument, UsageSourcesDocument,
 };
 pub use places::{
     LogDocument, NodeDocument, OperatorDocument, SiteDocument, SiteList, SiteLoadDocument, StatementAnswer,

@@ -40,7 +40,7 @@ pub(super) struct Taken {
     taken: bool,
 }
 
-const TAKEN: Json<Taken> = Json(Taken { taken: true });
+pub(super) const TAKEN: Json<Taken> = Json(Taken { taken: true });
 
 /// Takes an offer to run a job here, and answers it: an admission, or the refusals.
 #[utoipa::path(post, path = "/federation/v1/offers", request_body(content = String, content_type = "application/json", description = "`sta-offer+jws` as a JSON string"), responses((status = 200, description = "`{\"admitted\": \"<sta-admission+jws>\"}` or `{\"refused\": [...]}`", body = Object)))]

@@ -148,6 +148,7 @@ fn check(right: Right, person: &Researcher, job: Option<&HomeJob>) -> Result<(),
         Right::Steward => is(Role::Steward),
         Right::OperatorOrSteward => is(Role::Operator) || is(Role::Steward),
         Right::OperatorOrAuditor => is(Role::Operator) || is(Role::Auditor),
+        Right::Releaser => is(Role::Legal) || is(Role::Safety) || is(Role::Steward),
         Right::AnyRole => !person.roles.is_empty(),
         // Members sign; they never come with a token. An agent is no person.
         Right::Peer | Right::Agent => false,

@@ -14,6 +14,7 @@ mod federation;
 mod gates;
 mod guard;
 mod health;
+mod holds;
 mod jobs;
 mod node;
 pub mod openapi;
@@ -24,6 +25,7 @@ pub mod router;
 mod serve;
 mod signed;
 mod statements;
+mod stop_orders;
 
 pub use router::router;
 pub use serve::serve;

@@ -15,11 +15,11 @@ use utoipa::{
 };
 
 use super::{
-    agent, audit_log, blobs, datasets, documents, federation, gates, health, jobs, node,
+    agent, audit_log, blobs, datasets, documents, federation, gates, health, holds, jobs, node,
     problem::{PROBLEM_JSON, ProblemDocument},
     registry,
     router::{Right, table},
-    statements,
+    statements, stop_orders,
 };
 
 /// What the handlers say of themselves.
@@ -55,6 +55,18 @@ use super::{
         registry::issue_passport,
         node::list_sites,
         statements::show_statement,
+        holds::list_holds,
+        holds::show_hold,
+        holds::release_hold,
+        holds::deny_hold,
+        stop_orders::list_stop_orders,
+        stop_orders::send_stop_order,
+        stop_orders::show_stop_order,
+        stop_orders::show_stop_order_proof,
+        stop_orders::lift_stop_order,
+        stop_orders::take_stop_order,
+        stop_orders::take_stop_lift,
+        stop_orders::take_stop_acknowledgement,
         node::show_node,
         node::show_treaty,
         audit_log::show_checkpoint,
@@ -167,6 +179,7 @@ fn complete(operation: &mut Operation, method: &Method, path: &str, right: Right
         | Right::Steward
         | Right::OperatorOrSteward
         | Right::OperatorOrAuditor
+        | Right::Releaser
         | Right::AnyRole
         | Right::Agent => Some(vec![SecurityRequirement::new::<_, [String; 0], String>("token", [])]),
     };

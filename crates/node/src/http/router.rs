@@ -17,7 +17,7 @@ use super::{
     edge::{Edge, edge, no_such_method, no_such_path, panicked},
     federation, gates,
     guard::{Gate, guard},
-    health, jobs, node, openapi, registry, statements,
+    health, holds, jobs, node, openapi, registry, statements, stop_orders,
 };
 use crate::node::Node;
 
@@ -47,6 +47,8 @@ pub enum Right {
     OperatorOrSteward,
     /// The role operator or auditor.
     OperatorOrAuditor,
+    /// The role legal, safety or steward: whom the rules let decide on what is held.
+    Releaser,
     /// Any role.
     AnyRole,
     /// The signature of another member of the treaty; every answer is signed too.
@@ -57,7 +59,7 @@ pub enum Right {
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Anyone,
         Self::LoggedIn,
         Self::OwnJob,
@@ -67,6 +69,7 @@ impl Right {
         Self::Steward,
         Self::OperatorOrSteward,
         Self::OperatorOrAuditor,
+        Self::Releaser,
         Self::AnyRole,
         Self::Peer,
         Self::Agent,
@@ -85,6 +88,7 @@ impl Right {
             Self::Steward => "steward",
             Self::OperatorOrSteward => "operator-or-steward",
             Self::OperatorOrAuditor => "operator-or-auditor",
+            Self::Releaser => "legal-or-safety-or-steward",
             Self::AnyRole => "any-role",
             Self::Peer => "member",
             Self::Agent => "agent",
@@ -123,7 +127,15 @@ where
 /// Every route.
 #[must_use]
 pub fn table() -> Vec<Route> {
-    let tables = [native_jobs(), native_things(), of_gates(), open(), between_members(), for_agents()];
+    let tables = [
+        native_jobs(),
+        native_things(),
+        native_safety(),
+        of_gates(),
+        open(),
+        between_members(),
+        for_agents(),
+    ];
     tables.into_iter().flatten().collect()
 }
 
@@ -184,6 +196,23 @@ fn of_gates() -> Vec<Route> {
     ]
 }
 
+fn native_safety() -> Vec<Route> {
+    use Right::{AnyRole, Releaser};
+    const GET: &Method = &Method::GET;
+    const POST: &Method = &Method::POST;
+    vec![
+        route(GET, "/v1/holds", AnyRole, holds::list_holds),
+        route(GET, "/v1/holds/{hold}", AnyRole, holds::show_hold),
+        route(POST, "/v1/holds/{hold}/release", Releaser, holds::release_hold),
+        route(POST, "/v1/holds/{hold}/deny", Releaser, holds::deny_hold),
+        route(GET, "/v1/stop-orders", AnyRole, stop_orders::list_stop_orders),
+        route(POST, "/v1/stop-orders", AnyRole, stop_orders::send_stop_order),
+        route(GET, "/v1/stop-orders/{order}", AnyRole, stop_orders::show_stop_order),
+        route(GET, "/v1/stop-orders/{order}/proof", AnyRole, stop_orders::show_stop_order_proof),
+        route(POST, "/v1/stop-lifts", AnyRole, stop_orders::lift_stop_order),
+    ]
+}
+
 fn open() -> Vec<Route> {
     use Right::Anyone;
     const GET: &Method = &Method::GET;
@@ -217,6 +246,9 @@ fn between_members() -> Vec<Route> {
         route(GET, "/federation/v1/statements/{period}", Peer, federation::show_statement_digest),
         route(GET, "/federation/v1/datasets/{name}", Peer, federation::show_dataset),
         route(GET, "/federation/v1/sites", Peer, federation::show_sites),
+        route(POST, "/federation/v1/stop-orders", Peer, stop_orders::take_stop_order),
+        route(POST, "/federation/v1/stop-lifts", Peer, stop_orders::take_stop_lift),
+        route(POST, "/federation/v1/stop-acknowledgements", Peer, stop_orders::take_stop_acknowledgement),
     ]
 }
 

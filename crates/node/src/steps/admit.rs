@@ -22,7 +22,7 @@ use super::{
     StepError, disk,
     identity::{self, Shown},
     registry::verify_record,
-    run,
+    run, training,
 };
 use crate::{
     engines::{Objection, RunId},
@@ -61,7 +61,11 @@ pub async fn admit_offer(
         Ok(permit) => permit,
         Err(refusals) => return record_refusal(node, offer, signed, refusals).await,
     };
-    record(node, offer, signed, permit).await
+    let trains = training::at_admission(node, &offer)?;
+    if let Some(refusals) = trains.as_ref().and_then(|trains| Refusals::from_reasons(trains.refusals(node))) {
+        return record_refusal(node, offer, signed, refusals).await;
+    }
+    record(node, offer, signed, permit, trains).await
 }
 
 /// The offer, if its home signed it and it is for this node.
@@ -265,6 +269,7 @@ async fn record(
     offer: Verified<Offer>,
     signed: Signed<Offer>,
     permit: Permit,
+    trains: Option<training::Registered>,
 ) -> Result<OfferAnswer, StepError> {
     let Some((site, settings)) = node.own_site(&offer.site) else {
         return Err(StepError::refused(
@@ -285,6 +290,7 @@ async fn record(
     let put_lane = lane.clone();
     let (files, project, disk) =
         (disk::needed(node, &offer), disk::project_of(&offer), node.config.disk.clone());
+    let guards = node.guards.clone();
     let answer = node.store.write(move |tx| {
         if let Some(answer) = answer_known(tx.connection(), &member, &offer, &signed)? {
             return Ok(answer);
@@ -298,7 +304,11 @@ async fn record(
         match verdict {
             Ok(admitted) => {
                 blob_uses::need(tx, Side::Host, offer.job, &project, &files)?;
-                keep(tx, &offer, signed, admission, &admitted, &put_lane, now)
+                let answer = keep(tx, &offer, signed, admission, &admitted, &put_lane, now)?;
+                if let Some(trains) = trains {
+                    trains.begin(tx, &guards, now)?;
+                }
+                Ok(answer)
             }
             Err(refusals) => {
                 let refusals = refusals.into_vec();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Cancel: in every state, also across the border and while the peer is away. Home waits for the host's word, so nothing is cancelled twice or runs on unseen.
 
+use jiff::Timestamp;
 use sta_protocol::{
     federation::{VERSION, Withdrawal, WithdrawalAnswer},
     ids::{JobId, MemberId, TransferId},
@@ -13,8 +14,9 @@ use crate::{
     engines::Exit,
     node::Node,
     store::{
+        StoreError, Tx,
         audit::PendingEntry,
-        hosted::{self, HostState},
+        hosted::{self, HostState, HostedJob},
         jobs::{self, HomeJob, HomeState},
         outbox::{self, Effect, Lane, Waiting},
     },
@@ -170,4 +172,25 @@ pub async fn receive_withdrawal(
         HostState::Finished => {}
     }
     Ok(WithdrawalAnswer::ReceiptFollows)
+}
+
+/// The host itself ends a job that a named person has denied, within the caller's transaction: the engine is told from the
+/// lane that is handed back. One that the engine was not given ends by itself.
+///
+/// # Errors
+/// The store failed; nothing is written.
+pub(super) fn end_hosted(tx: &mut Tx<'_>, job: JobId, now: Timestamp) -> Result<Option<Lane>, StoreError> {
+    let unfinished = |hosted: &HostedJob| hosted.state != HostState::Finished && !hosted.cancel_asked;
+    let Some(mut hosted_job) = hosted::find(tx.connection(), job)?.filter(unfinished) else {
+        return Ok(None);
+    };
+    hosted_job.cancel_asked = true;
+    hosted::update(tx, &hosted_job)?;
+    if !matches!(hosted_job.state, HostState::Starting | HostState::Running) {
+        return Ok(None);
+    }
+    let lane = Lane::Engine(hosted_job.site.clone());
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    outbox::put(tx, &lane, Effect::Stop, job, &hosted_job.offer_id.to_string(), now_ms)?;
+    Ok(Some(lane))
 }

@@ -34,19 +34,23 @@ pub mod deliver;
 pub mod disk;
 pub mod dossier;
 pub mod fetch;
+pub mod gate_hold;
 pub mod gates;
 pub mod hold;
 pub mod identity;
 pub mod meter;
 pub mod offer;
 pub mod place;
+mod preserved;
 pub mod registry;
 pub mod release;
 pub mod retry;
 pub mod run;
 pub mod settle;
 pub mod stage;
+pub mod stop_order;
 pub mod submit;
+pub mod training;
 pub mod transfer;
 pub mod wait;
 pub mod watch;
@@ -138,5 +142,8 @@ pub async fn carry_out(node: &Node, waiting: &Waiting) -> Result<(), StepError> 
         Effect::Wipe => meter::wipe(node, waiting).await,
         Effect::Progress => run::report_progress(node, waiting).await,
         Effect::Receipt => settle::send_receipt(node, waiting).await,
+        Effect::StopOrder | Effect::StopLift | Effect::StopAcknowledgement => {
+            stop_order::send(node, waiting).await
+        }
     }
 }

@@ -7,7 +7,7 @@ use sta_decide::settle::{period_of, statement as compute_statement, statement_li
 use sta_protocol::{
     digest::Sha256Digest,
     federation::{Admission, Exit, Receipt, Statement, VERSION},
-    ids::{JobId, MemberId, TransferId},
+    ids::{JobId, MemberId, StopOrderId, TransferId},
     jws::{Signed, Verified},
     refusal::RefusalCode,
 };
@@ -258,11 +258,24 @@ pub fn proof_file(node: &Node, job: JobId) -> Result<String, StepError> {
         "job.submitted",
         "job.waits",
     ];
+    proof_of(node, &KINDS, &job.to_string())
+}
+
+/// The same for the newest entry about an order to stop: that it was lifted, answered by a site here or elsewhere, or taken.
+///
+/// # Errors
+/// There is none yet.
+pub fn stop_order_proof(node: &Node, order: StopOrderId) -> Result<String, StepError> {
+    const KINDS: [&str; 4] = ["stop.lifted", "stop.answer-received", "stop.acknowledged", "stop.received"];
+    proof_of(node, &KINDS, &order.to_string())
+}
+
+fn proof_of(node: &Node, kinds: &[&str], subject: &str) -> Result<String, StepError> {
     let failed = |problem: String| StepError::from(StoreError::Audit(problem));
     let proof = node.store.read(|connection| {
         let Some((size, note)) = audit::checkpoint(connection, "published")? else { return Ok(None) };
-        for kind in KINDS {
-            let entry = audit::find_entry(connection, kind, &job.to_string())?;
+        for kind in kinds {
+            let entry = audit::find_entry(connection, kind, subject)?;
             if let Some((position, bytes)) = entry.filter(|(position, _)| *position < size) {
                 let path = inclusion_proof(&audit::StoredHashes(connection), position, size)
                     .map_err(|error| StoreError::Audit(error.to_string()))?;
@@ -271,7 +284,7 @@ pub fn proof_file(node: &Node, job: JobId) -> Result<String, StepError> {
         }
         Ok(None)
     })?;
-    let none = || StepError::refused(RefusalCode::NotFound, node.member(), [("proof", job.to_string())]);
+    let none = || StepError::refused(RefusalCode::NotFound, node.member(), [("proof", subject.to_owned())]);
     let (position, path, note, entry) = proof.ok_or_else(none)?;
     let note = SignedNote::parse(note.as_bytes()).map_err(|error| failed(error.to_string()))?;
     // The entry itself travels as the extra data, so that the file alone is enough for the verifier.

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod blob_uses;
 pub mod blobs;
 mod die_at;
+pub mod gate_holds;
 pub mod gates;
 pub mod holds;
 pub mod hosted;
@@ -20,6 +21,7 @@ pub mod peers;
 mod readers;
 pub mod registry;
 mod schema;
+pub mod stop_orders;
 pub mod waits;
 mod writer;
 

@@ -36,10 +36,16 @@ pub enum Effect {
     Progress,
     /// Host: send the receipt.
     Receipt,
+    /// Bring an order to stop to another member.
+    StopOrder,
+    /// Bring the lifting of such an order to another member.
+    StopLift,
+    /// Bring the answers of this node's sites to another member.
+    StopAcknowledgement,
 }
 
 impl Effect {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Decide,
         Self::Offer,
         Self::Withdraw,
@@ -52,6 +58,9 @@ impl Effect {
         Self::Wipe,
         Self::Progress,
         Self::Receipt,
+        Self::StopOrder,
+        Self::StopLift,
+        Self::StopAcknowledgement,
     ];
 
     /// The word in the table and in logs.
@@ -70,6 +79,9 @@ impl Effect {
             Self::Wipe => "wipe",
             Self::Progress => "progress",
             Self::Receipt => "receipt",
+            Self::StopOrder => "stop-order",
+            Self::StopLift => "stop-lift",
+            Self::StopAcknowledgement => "stop-acknowledgement",
         }
     }
 }
@@ -105,7 +117,7 @@ pub struct Waiting {
     pub id: i64,
     /// What to do.
     pub effect: Effect,
-    /// For which job.
+    /// For which job; of a word about an order to stop, the order's id in the place of a job's.
     pub job: JobId,
     /// The idempotency key, the same at every attempt.
     pub key: String,

@@ -25,11 +25,15 @@ pub enum Role {
     Steward,
     /// Reads every dossier and statement, changes nothing.
     Auditor,
+    /// Decides on what gates hold for a person responsible for safety.
+    Safety,
+    /// Decides on what gates hold for a lawyer of the member.
+    Legal,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Operator, Self::Steward, Self::Auditor];
+    pub const ALL: [Self; 5] = [Self::Operator, Self::Steward, Self::Auditor, Self::Safety, Self::Legal];
 
     /// The word for it.
     #[must_use]
@@ -38,6 +42,8 @@ impl Role {
             Self::Operator => "operator",
             Self::Steward => "steward",
             Self::Auditor => "auditor",
+            Self::Safety => "safety",
+            Self::Legal => "legal",
         }
     }
 }

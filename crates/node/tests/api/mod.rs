@@ -21,7 +21,9 @@ mod queues;
 mod registry;
 mod serving;
 mod staging;
+mod stop_orders;
 mod things;
+mod training;
 mod waiting;
 
 /// A body without ids, times, digests and signatures.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sta_node::http::openapi;
 use sta_protocol::{
     federation::{DatasetFile, Exit, StatementLine, TaskFailure, TasksEnd, Usage, UsageSource, UsageSources},
-    job::{InputFile, JobSpec, Objective, Shape},
+    job::{InputFile, JobSpec, JobTraining, Objective, Shape},
     treaty::{Resources, SignedTreaty},
 };
 
@@ -114,12 +114,19 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
         after: vec![world.ca.job_id()],
         attempts_max: 2,
         site_options: options,
-        ..spec()
+        ..super::training::training("juelich", 1)
     };
     let submission = world.ca.submission("ada", world.ca.job_id(), &spec(), &[]).await;
     let world_statement = world.ca.get("aud", "/v1/statements/2026-11/de").await.ok();
     let samples = [
         ("JobSpecDocument", json!(full)),
+        (
+            "JobTrainingDocument",
+            json!(JobTraining {
+                run: Some(sta_protocol::ids::TrainingRunId::new(0, [0; 10])),
+                ..full.training.clone().unwrap()
+            }),
+        ),
         ("ShapeDocument", json!(full.shape)),
         ("InputFileDocument", json!(input)),
         ("ObjectiveDocument", json!(Objective::CHEAPEST)),

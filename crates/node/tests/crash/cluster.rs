@@ -95,6 +95,7 @@ impl Job {
             after: Vec::new(),
             attempts_max: 1,
             site_options: BTreeMap::new(),
+            training: None,
         };
         Self { id, truth, request: request(pair, id, spec), answered: false }
     }

@@ -80,6 +80,7 @@ fn spec(input: &LocalFile) -> JobSpec {
         after: Vec::new(),
         attempts_max: 1,
         site_options: BTreeMap::new(),
+        training: None,
     }
 }
 

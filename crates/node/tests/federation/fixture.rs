@@ -15,7 +15,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use sta_decide::authorize::SHIPPED_PACKS;
 use sta_node::{
-    config::{Config, DiskConfig, DrivenEngine, GatesConfig, SiteConfig, SiteEngine},
+    config::{
+        Config, DiskConfig, DrivenEngine, FlopsConfig, GatesConfig, SiteConfig, SiteEngine, StopConfig,
+    },
     keys::Keys,
     node::{Engines, Node},
     outside::{BoxFuture, Clock, Outside, Transport, TransportError},
@@ -128,11 +130,13 @@ pub(super) fn config(member: usize, directory: &Path) -> Config {
                 engine: SiteEngine::Driven(DrivenEngine::Local),
                 queue_max: 3,
                 handed_over_max: 4,
+                flops: FlopsConfig::default(),
             })
             .collect(),
         // A run must not depend on how full this machine's disk is.
         disk: DiskConfig { bytes_free_min: 0, ..DiskConfig::default() },
         gates: GatesConfig::default(),
+        stop: StopConfig::default(),
     }
 }
 

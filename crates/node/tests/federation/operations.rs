@@ -190,6 +190,7 @@ fn submit(random: &mut Random, number: usize) -> Operation {
         after: Vec::new(),
         attempts_max: random.between(1, 3).try_into().expect("few"),
         site_options: BTreeMap::new(),
+        training: None,
     };
     let after = (number > 0 && random.percent(35)).then(|| random.below(number));
     Operation::Submit { person, spec: Box::new(spec), after }

@@ -38,6 +38,7 @@ pub(crate) fn spec() -> JobSpec {
         after: Vec::new(),
         attempts_max: 1,
         site_options: BTreeMap::new(),
+        training: None,
     }
 }
 

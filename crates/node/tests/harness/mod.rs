@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use sta_node::{
-    config::{Config, DiskConfig, DrivenEngine, GatesConfig, SiteConfig, SiteEngine},
+    config::{
+        Config, DiskConfig, DrivenEngine, FlopsConfig, GatesConfig, SiteConfig, SiteEngine, StopConfig,
+    },
     engines::{
         Capacity,
         agent::{AgentEngine, token::directory_of},
@@ -43,12 +45,13 @@ pub(crate) use rows::first_column;
 const TREATY: &str = include_str!("../../../../treaties/canada-germany.toml");
 
 /// Everybody at a node: name, roles.
-pub(crate) const PEOPLE: [(&str, &[Role]); 5] = [
+pub(crate) const PEOPLE: [(&str, &[Role]); 6] = [
     ("ada", &[]),
     ("eve", &[]),
     ("otto", &[Role::Operator]),
     ("stella", &[Role::Steward]),
     ("aud", &[Role::Auditor]),
+    ("safia", &[Role::Safety]),
 ];
 
 /// What a test runs in. Its time is tokio's, which stands still while anything can run.
@@ -156,7 +159,7 @@ fn site_config(id: &SiteId, engine: EngineKind) -> SiteConfig {
         EngineKind::Fake => SiteEngine::Driven(DrivenEngine::Local),
         EngineKind::Agent => SiteEngine::Agent,
     };
-    SiteConfig { id: id.clone(), engine, queue_max: 10, handed_over_max: 5000 }
+    SiteConfig { id: id.clone(), engine, queue_max: 10, handed_over_max: 5000, flops: FlopsConfig::default() }
 }
 
 fn host(id: &str) -> String {
@@ -223,6 +226,7 @@ impl TestNode {
             sites,
             disk,
             gates: GatesConfig::default(),
+            stop: StopConfig::default(),
         };
         let keys = keys(directory.path());
         let node = Node::open(config, keys, treaty, engines, outside, WriterMode::Simulated).await.unwrap();

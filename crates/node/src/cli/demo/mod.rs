@@ -22,6 +22,7 @@ mod bring_up;
 mod clusters;
 mod examples;
 mod forced;
+mod held;
 mod nodes;
 mod report;
 mod stage;
@@ -106,6 +107,7 @@ async fn play(stage: &Stage, nodes: &mut Nodes) -> Result<Report, Failure> {
     acts::protected_data_is_refused_twice(stage, &mut report).await?;
     acts::a_killed_node_loses_nothing(stage, nodes, &mut report)?;
     weights::weights_leave_with_their_evaluation(stage, &mut report)?;
+    held::a_run_is_held_and_stopped(stage, &mut report).await?;
     verified::both_sides_agree(stage, nodes, &mut report).await?;
     Ok(report)
 }

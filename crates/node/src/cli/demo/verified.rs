@@ -22,7 +22,7 @@ pub(super) async fn both_sides_agree(
     nodes: &Nodes,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    stage.say("\n7. What is left behind: two ledgers, two logs, each witnessed by the other nation.");
+    stage.say("\n9. What is left behind: two ledgers, two logs, each witnessed by the other nation.");
     let period = report.period();
     let ca = stage.sta(&["statement", &period, "de", "--dir", "{}/ca"])?;
     let de = stage.sta(&["statement", &period, "ca", "--dir", "{}/de"])?;

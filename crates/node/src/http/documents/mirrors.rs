@@ -71,6 +71,35 @@ pub struct JobSpecDocument {
     /// Arguments for the site's own scheduler by name, as far as its operator allows them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub site_options: BTreeMap<String, String>,
+    /// The training run that the job is part of, if it trains a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<JobTrainingDocument>,
+}
+
+/// What a job says of the training run that it is part of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobTrainingDocument {
+    /// The run, a UUIDv7, where several jobs make it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The model that comes out of it, `member/name`.
+    pub model: String,
+    /// The model it starts from: `name`, `model`, `weights`, `class`, `compute`.
+    #[schema(value_type = Option<Object>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<serde_json::Value>,
+    /// What the model generates, such as `language`.
+    pub generates: Vec<String>,
+    /// Parameters that take part for each token.
+    pub parameters: u64,
+    /// Tokens seen in training.
+    pub tokens: u64,
+    /// What jobs of the run at other hosts have added before, in 10^12 operations.
+    #[serde(default)]
+    pub added_elsewhere_teraflop: u64,
+    /// Whether the model is meant for the market of the European Union.
+    #[serde(default)]
+    pub market_eu: bool,
 }
 
 /// How a job spreads; each number is 1 when not given.
