@@ -194,7 +194,7 @@ fn told(order: &StopOrderDocument) -> String {
         }
     }
     if !order.unanswered.is_empty() {
-        let sites: Vec<&str> = order.unanswered.iter().map(|site| site.as_str()).collect();
+        let sites: Vec<&str> = order.unanswered.iter().map(sta_protocol::ids::SiteId::as_str).collect();
         lines.push(format!("  not answered yet: {}; due by {}", sites.join(", "), order.acknowledge_by));
     }
     lines.join("\n")
