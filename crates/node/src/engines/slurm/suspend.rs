@@ -119,8 +119,11 @@ fn script(settings: &SlurmSettings, live: &Live) -> String {
         Some(true) => (": >held", "hold", ["STOP", "TSTP"], "[ -e stopped.$index ]"),
         Some(false) | None => ("rm -f held", "release", ["CONT", "CONT"], "[ ! -e stopped.$index ]"),
     };
-    let mut script =
-        format!("if cd {run} 2>/dev/null && {mark}; then\nscontrol {queue} {id} >/dev/null 2>&1\n");
+    let mut script = format!("if cd {run} 2>/dev/null && {mark}; then\n");
+    // A hold of what runs takes its time of eligibility, and with it its place in accounting's search by name.
+    if live.suspension != Some(true) || live.count > 1 || live.running.is_empty() {
+        let _ = writeln!(script, "scontrol {queue} {id} >/dev/null 2>&1");
+    }
     for task in &live.running {
         let _ = writeln!(
             script,
