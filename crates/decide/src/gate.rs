@@ -4,7 +4,8 @@
 //! [`ask`] is the one call: a [`Question`] made of typed facts, the [`Layers`] of rules in force, and the day. The answer is
 //! the strictest of all layers (national and treaty and site), each reason with its layer. Time is the argument `today`: a
 //! rule that fires before its first day or after its last is a warning. What cannot be evaluated is a `DENY` (`POL-500`),
-//! whatever day it is, and what no layer permits is one too (`ADM-404`).
+//! whatever day it is, and what the treaty's rules do not permit is one too (`ADM-404`): a permit of another layer opens
+//! nothing, so that a layer can only tighten.
 //!
 //! Classes of the law (is this a high-risk system? an adequate transfer?) are found first, by rules on `classify` and
 //! `classify-transfer`, and are facts of the other rules. A class that tightens counts in every layer as soon as one layer

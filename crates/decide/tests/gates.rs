@@ -221,13 +221,16 @@ fn the_strictest_layer_wins_and_each_reason_names_its_own() {
 }
 
 #[test]
-fn a_layer_of_guards_alone_permits_nothing_and_needs_no_permit_beside_one_that_has() {
+fn a_treaty_of_guards_alone_permits_nothing_and_a_permit_of_another_layer_opens_nothing() {
     let guards: Vec<(&str, &str)> = SHIPPED_PACKS.into_iter().filter(|(name, _)| *name == "gdpr").collect();
     let guards = Rules::load(&guards, SHIPPED_SCHEMA).unwrap();
     let ask = |layers: &Layers<'_>| gate::ask(layers, &Question::CallTool(harmless_tool()), TODAY);
     let alone = ask(&Layers::treaty(&guards));
     assert_eq!(alone.reasons().map(|reason| reason.rule.as_str()).collect::<Vec<_>>(), ["ADM-404"]);
-    assert_eq!(ask(&Layers::treaty(rules()).and(Layer::National, &guards)).verdict(), Verdict::Allow);
+    for layer in [Layer::National, Layer::Site] {
+        assert_eq!(ask(&Layers::treaty(&guards).and(layer, rules())), alone, "{layer:?}");
+        assert_eq!(ask(&Layers::treaty(rules()).and(layer, &guards)).verdict(), Verdict::Allow);
+    }
 }
 
 #[test]

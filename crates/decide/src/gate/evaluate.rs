@@ -69,7 +69,7 @@ pub(super) fn answer(layers: &Layers<'_>, action: Action, sheet: &FactSheet, tod
         let now: BTreeSet<&str> = binding.iter().copied().chain(loosening).collect();
         let asked = with_classes(sheet, stage, &now);
         let fired = fire(rules, action, &asked);
-        admitted |= fired.admitted == Some(true);
+        admitted |= layer == Layer::Treaty && fired.admitted == Some(true);
         answer = answer.join(own.answer.clone()).join(weigh(layer, rules, &asked, &fired, today));
         if !coming.is_empty() {
             let later = with_classes(sheet, stage, &now.union(&coming).copied().collect());
@@ -89,7 +89,7 @@ fn plain_answer(layers: &Layers<'_>, action: Action, sheet: &FactSheet, today: D
     let mut admitted = false;
     for (layer, rules) in layers.iter() {
         let fired = fire(rules, action, sheet);
-        admitted |= fired.admitted == Some(true);
+        admitted |= layer == Layer::Treaty && fired.admitted == Some(true);
         answer = answer.join(weigh(layer, rules, sheet, &fired, today));
     }
     if admitted { answer } else { answer.join(nothing_admits(Layer::Treaty)) }
