@@ -49,7 +49,7 @@ pub struct StopOrder {
 pub enum StopTarget {
     /// One job.
     Job(JobId),
-    /// Every job that trains or runs a model.
+    /// Every job that says it trains a model.
     Model(ModelId),
     /// Everything at a site.
     Site(SiteId),

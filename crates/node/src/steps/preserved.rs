@@ -16,8 +16,9 @@ use crate::{
     store::{StoreError, blobs::hash_file, hosted::HostedJob},
 };
 
-/// The most files, and the most bytes, that a manifest is made of; where a job has more, its logs alone stand for it.
-const FILES_MAX: usize = 10_000;
+/// The most files and directories, and the most bytes, that a manifest is made of; where a job has more, its logs alone stand for
+/// it.
+const ENTRIES_MAX: usize = 10_000;
 const BYTES_MAX: u64 = 4 << 30;
 /// The most bytes of one log that are read.
 const LOG_BYTES_MAX: u64 = 64 << 20;
@@ -78,17 +79,21 @@ pub(super) async fn of(node: &Node, job: &HostedJob) -> Result<Option<PreservedS
 
 /// Every plain file below a directory; `None` where there is more than a manifest takes.
 fn manifest(directory: &Path) -> io::Result<Option<Vec<File>>> {
-    let (mut files, mut bytes) = (Vec::new(), 0_u64);
+    let (mut files, mut entries, mut bytes) = (Vec::new(), 0_usize, 0_u64);
     let mut open: Vec<PathBuf> = vec![directory.to_owned()];
     while let Some(next) = open.pop() {
         for entry in fs::read_dir(&next)? {
             let entry = entry?;
+            entries += 1;
+            if entries > ENTRIES_MAX {
+                return Ok(None);
+            }
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 open.push(entry.path());
             } else if kind.is_file() {
                 bytes = bytes.saturating_add(entry.metadata()?.len());
-                if files.len() >= FILES_MAX || bytes > BYTES_MAX {
+                if bytes > BYTES_MAX {
                     return Ok(None);
                 }
                 let path = entry.path();

@@ -47,7 +47,7 @@ pub use sending::send;
 /// Takes an order: from a person of this member, or from another member. The same order again changes nothing.
 ///
 /// # Errors
-/// It is not signed by enough of those who may, not in its time, or the store failed.
+/// It is not signed by enough of those who may, not in its time, another one has its id, or the store failed.
 pub async fn take(
     node: &Node,
     from: Option<&MemberId>,
@@ -74,16 +74,18 @@ pub async fn take(
     };
     let write = node.store.write(move |tx| {
         if !table::put(tx, &kept)? {
-            return Ok(Vec::new());
+            let known = table::find(tx.connection(), id)?;
+            return Ok(known.filter(|known| known.sha256 == kept.sha256).map(|_same| Vec::new()));
         }
         tx.audit(received(&kept, &order, &verified));
         for site in &sites {
             table::put_site(tx, id, site)?;
         }
-        send_to(tx, &forward, Effect::StopOrder, id, kept.received_at)
+        send_to(tx, &forward, Effect::StopOrder, id, kept.received_at).map(Some)
     });
     // Durable now: a crash here is made good by the first look at what stands.
-    write.await?.iter().for_each(|lane| node.wake(lane));
+    let other = || StepError::refused(RefusalCode::Conflict, node.member(), [("order", id.to_string())]);
+    write.await?.ok_or_else(other)?.iter().for_each(|lane| node.wake(lane));
     enforce(node).await?;
     Ok(id)
 }
@@ -108,11 +110,7 @@ fn verify(node: &Node, signed: &SignedStopOrder) -> Result<VerifiedStopOrder, St
 pub(crate) async fn enforce(node: &Node) -> Result<(), StepError> {
     for kept in node.store.read(|connection| table::list(connection, false))? {
         let Ok(order) = kept.signed.peek_unverified() else { continue };
-        // What has lapsed stops nothing new; what it stopped stays stopped.
-        if order.expires_at <= node.outside.now() {
-            continue;
-        }
-        for (job, site) in node.store.read(|connection| named(connection, &order))? {
+        for (job, site) in node.store.read(|connection| to_stop(connection, &order, node.outside.now()))? {
             let (prepared, guards, kept) =
                 (gates::prepare(node, asking(&order, job)), node.guards.clone(), kept.clone());
             let now = node.outside.now();
@@ -121,6 +119,25 @@ pub(crate) async fn enforce(node: &Node) -> Result<(), StepError> {
         }
     }
     answers::answer_those_that_stand(node).await
+}
+
+/// The unfinished jobs of this host that an order is still to stop. One that has lapsed stops nothing new, and what it stopped
+/// stays stopped; but it came in its time, so a site that has not answered yet has still to carry it out.
+fn to_stop(
+    connection: &rusqlite::Connection,
+    order: &StopOrder,
+    now: Timestamp,
+) -> Result<Vec<(JobId, SiteId)>, StoreError> {
+    if order.expires_at > now {
+        return named(connection, order);
+    }
+    let unanswered = table::unanswered(connection)?;
+    let mut open = unanswered.iter().filter(|open| open.id == order.order).peekable();
+    if open.peek().is_none() {
+        return Ok(Vec::new());
+    }
+    let open: BTreeSet<&SiteId> = open.map(|open| &open.site).collect();
+    Ok(named(connection, order)?.into_iter().filter(|(_, site)| open.contains(site)).collect())
 }
 
 /// The unfinished jobs of this host that an order names and has not stopped.

@@ -6,12 +6,12 @@ use sta_protocol::{
     ids::{MemberId, SiteId},
     jws::Signed,
     refusal::RefusalCode,
-    stop_order::{StopAcknowledgement, StoppedJob},
+    stop_order::{StopAcknowledgement, StopOrder, StoppedJob},
 };
 
 use super::{
     super::{StepError, preserved},
-    find, reason, send_to,
+    find, reason, send_to, to_stop,
 };
 use crate::{
     node::Node,
@@ -31,35 +31,54 @@ use crate::{
 /// The store failed: looked at again soon.
 pub(crate) async fn answer_those_that_stand(node: &Node) -> Result<(), StepError> {
     for open in node.store.read(table::unanswered)? {
-        let Some(order) = node.store.read(|connection| table::find(connection, open.id))? else { continue };
-        let found = stopped(node, &order, &open.site).await?;
-        match found {
-            Some(stopped) => acknowledge(node, &order, &open.site, stopped).await?,
-            None => say_if_late(node, &order, &open).await?,
+        let Some(kept) = node.store.read(|connection| table::find(connection, open.id))? else { continue };
+        let Ok(order) = kept.signed.peek_unverified() else { continue };
+        match stopped(node, &kept, &order, &open.site).await {
+            Ok(Some(stopped)) => acknowledge(node, &kept, &open.site, stopped).await?,
+            Ok(None) => say_if_late(node, (&kept, &order), &open, "it does not stand still").await?,
+            Err(StepError::Store(error)) => return Err(error.into()),
+            // An engine that does not answer keeps no other site from answering.
+            Err(error) => say_if_late(node, (&kept, &order), &open, &error.to_string()).await?,
         }
     }
     Ok(())
 }
 
-/// What an order has stopped at a site; `None` as long as something of it is not known to stand still.
+/// What an order has stopped at a site; `None` as long as something that it names there runs, or is not known to stand still.
+/// Of one that was lifted before that, what it had stopped by then.
 async fn stopped(
     node: &Node,
-    order: &KeptOrder,
+    kept: &KeptOrder,
+    order: &StopOrder,
     site: &SiteId,
 ) -> Result<Option<Vec<StoppedJob>>, StepError> {
-    let jobs = node.store.read(|connection| table::jobs(connection, order.id))?;
-    let mut stopped = Vec::new();
+    let (now, lifted) = (node.outside.now(), kept.lift.is_some());
+    // An order may have come after the last look for what it names: no site answers before it has looked.
+    let still_runs = node.store.read(|connection| to_stop(connection, order, now))?;
+    if !lifted && still_runs.iter().any(|(_, of)| of == site) {
+        return Ok(None);
+    }
+    let jobs = node.store.read(|connection| table::jobs(connection, order.order))?;
+    let reason = reason(order.order);
+    let mut standing = Vec::new();
     for here in jobs.iter().filter(|here| here.site == *site) {
         let (hosted_job, holds) = node
             .store
             .read(|connection| Ok((hosted::find(connection, here.job)?, holds::of(connection, here.job)?)))?;
         let Some(hosted_job) = hosted_job else { continue };
-        let reason = reason(order.id);
         let confirmed = holds.iter().rfind(|hold| hold.reason == reason).and_then(|hold| hold.confirmed_at);
-        let ended = (hosted_job.state == HostState::Finished).then(|| node.outside.now());
-        let Some(stopped_at) = confirmed.or(ended) else { return Ok(None) };
+        let ended = (hosted_job.state == HostState::Finished).then_some(now);
+        match confirmed.or(ended) {
+            Some(stopped_at) => standing.push((hosted_job, stopped_at)),
+            None if lifted => {}
+            None => return Ok(None),
+        }
+    }
+    // Only now: to digest what was written takes long, and is done once.
+    let mut stopped = Vec::new();
+    for (hosted_job, stopped_at) in standing {
         let state = preserved::of(node, &hosted_job).await?;
-        stopped.push(StoppedJob { job: here.job, stopped_at, state });
+        stopped.push(StoppedJob { job: hosted_job.job, stopped_at, state });
     }
     Ok(Some(stopped))
 }
@@ -120,14 +139,19 @@ fn answered(
 }
 
 /// Says once that a site is late: in the log, in a metric, and in a line for whoever is awake.
-async fn say_if_late(node: &Node, order: &KeptOrder, open: &Unanswered) -> Result<(), StepError> {
+async fn say_if_late(
+    node: &Node,
+    (kept, order): (&KeptOrder, &StopOrder),
+    open: &Unanswered,
+    why: &str,
+) -> Result<(), StepError> {
     let now = node.outside.now();
-    let within = SignedDuration::from_secs(i64::from(node.config.stop.within_s));
-    if open.late || now.duration_since(order.received_at) <= within {
+    let seconds = seconds_to_answer(kept, order, node.config.stop.within_s);
+    if open.late || now.duration_since(kept.received_at) <= SignedDuration::from_secs(seconds) {
         return Ok(());
     }
-    let (id, site, seconds) = (open.id, open.site.clone(), node.config.stop.within_s);
-    tracing::error!(order = %id, %site, seconds, "what an order to stop names does not stand still in time; sta stop status says what runs");
+    let (id, site) = (open.id, open.site.clone());
+    tracing::error!(order = %id, %site, seconds, why, "what an order to stop names does not stand still in time; sta stop status says what runs");
     node.metrics.stops_late.inc();
     let write = node.store.write(move |tx| {
         table::note_site(tx, id, &site, false)?;
@@ -136,6 +160,13 @@ async fn say_if_late(node: &Node, order: &KeptOrder, open: &Unanswered) -> Resul
         Ok(())
     });
     Ok(write.await?)
+}
+
+/// How long after an order came its sites have: what this node sets, and less where the order itself gives less. One that came
+/// when its own time was over was brought late, which is no fault of the sites.
+fn seconds_to_answer(kept: &KeptOrder, order: &StopOrder, within_s: u32) -> i64 {
+    let left = order.acknowledge_by().duration_since(kept.received_at).as_secs();
+    if left > 0 { left.min(i64::from(within_s)) } else { i64::from(within_s) }
 }
 
 /// Takes the answer of a site of another member.
