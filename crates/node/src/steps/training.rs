@@ -13,8 +13,7 @@ use sta_decide::{
     facts::class_of,
     gate::{
         Question,
-        inputs::{COMPUTE_UNKNOWN, Host, Model, Training, declared, metered as by_meter, registry},
-        words::OperatorForm,
+        inputs::{COMPUTE_UNKNOWN, Host, Model, Training, declared, metered as by_meter},
     },
 };
 use sta_protocol::{
@@ -29,7 +28,7 @@ use sta_protocol::{
 
 use super::{
     StepError, gate_hold,
-    gates::{self, Asking, Prepared, guards::Guards, weights},
+    gates::{self, Asking, Prepared, guards::Guards, question, weights},
     hold::Held,
     meter, stage,
 };
@@ -61,15 +60,15 @@ pub(crate) fn at_admission(node: &Node, offer: &Offer) -> Result<Option<Register
     let rates = rates(node, &offer.site, &offer.spec);
     let registration = declared.registration(offer.job, &offer.spec, rates, node.outside.now());
     let compute = registration.projected(TeraFlop::ZERO);
-    let known = registration.metered(&accelerator_ms(&offer.spec, 1)).is_ok();
+    let compute = registration.metered(&accelerator_ms(&offer.spec, 1)).is_ok().then_some(compute);
     let training = TrainingJob {
         job: offer.job,
-        asked: compute.above().into_iter().collect(),
+        asked: above(compute),
         registration,
         released_to_teraflop: 0,
         released_beyond_third: false,
     };
-    let asking = asking(node, offer, &training, known.then_some(compute), false);
+    let asking = asking(node, offer, &training, compute, false);
     Ok(Some(Registered { training, prepared: gates::prepare(node, asking) }))
 }
 
@@ -107,18 +106,17 @@ pub(crate) async fn watch(node: &Node) -> Result<(), StepError> {
     let now = node.outside.now();
     for training in node.store.read(table::training_under_way)? {
         let compute = node.store.read(|connection| metered(connection, &training, now))?;
-        let above: BTreeSet<Threshold> = match compute {
-            Some(compute) => {
-                training.registration.projected(compute.added_teraflop).above().into_iter().collect()
-            }
-            // Nobody knows how much it is: it counts as beyond every threshold.
-            None => Threshold::ALL.into_iter().collect(),
-        };
+        let above = above(compute.map(|compute| training.registration.projected(compute.added_teraflop)));
         if !above.is_subset(&training.asked) {
             ask_again(node, training, compute, above, now).await?;
         }
     }
     Ok(())
+}
+
+/// The thresholds that this much compute passes. What nobody knows counts as beyond every one.
+fn above(compute: Option<TrainingCompute>) -> BTreeSet<Threshold> {
+    compute.map_or_else(|| Threshold::ALL.into(), |compute| compute.above().into_iter().collect())
 }
 
 /// The decision, what was asked and the suspension are one record.
@@ -197,11 +195,7 @@ pub(crate) fn metered(
             *total = total.saturating_add(ms);
         }
     }
-    Ok(training
-        .registration
-        .metered(&sum)
-        .ok()
-        .map(|compute| TrainingCompute { added_teraflop: compute.added_teraflop, ..compute }))
+    Ok(training.registration.metered(&sum).ok())
 }
 
 /// How long a job stood still since it began; times that overlap count once.
@@ -276,8 +270,9 @@ fn asking(
         released_beyond_third: by_meter(training.released_beyond_third),
     };
     let model = model(registration, total, number(planned.map(|compute| compute.added_teraflop)), running);
-    let question =
-        Question::Train { intent, model: Box::new(model), training: section, site: host(node, &offer.site) };
+    let site = node.treaty.site(&offer.site);
+    let site = site.map_or_else(Host::cautious, |site| question::host(&node.treaty, site));
+    let question = Question::Train { intent, model: Box::new(model), training: section, site };
     let subject = BTreeMap::from([
         ("job".to_owned(), offer.job.to_string()),
         ("model".to_owned(), registration.model.to_string()),
@@ -321,29 +316,5 @@ fn model(registration: &TrainingRun, total: i64, added: i64, running: bool) -> M
         base_systemic: declared(matches!(base, BaseCompute::UnknownSystemic)),
         generates: declared(registration.generates.clone()),
         ..Model::cautious()
-    }
-}
-
-/// A site as the treaty has it.
-pub(crate) fn host(node: &Node, id: &SiteId) -> Host {
-    let Some(site) = node.treaty.site(id) else { return Host::cautious() };
-    let country = site.jurisdiction.to_string();
-    let groups = node.treaty.jurisdictions.iter().find(|known| known.id == site.jurisdiction);
-    let in_eea = groups.is_some_and(|known| known.groups.iter().any(|group| group.as_str() == "eea"));
-    let form = match site.operator.form.as_str() {
-        "public" => Some(OperatorForm::PublicBody),
-        other => OperatorForm::from_word(other),
-    };
-    let exposed = &site.operator.exposed_to;
-    let us_nexus = exposed.iter().any(|law| law.as_str() == "us");
-    Host {
-        id: registry(id.to_string()),
-        in_eea: registry(in_eea),
-        operator_form: registry(form.unwrap_or(OperatorForm::Unknown)),
-        parent_country: registry(exposed.first().map_or_else(|| country.clone(), ToString::to_string)),
-        country: registry(country),
-        us_nexus: registry(us_nexus),
-        keys_held_by_member: registry(exposed.is_empty()),
-        ..Host::cautious()
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Value, json};
 use sta_node::steps::gates::{
-    record::{DecisionRecord, OutcomeRecord},
+    guards::Learnt,
+    record::{DecisionRecord, Exact, GuardTerms, OutcomeRecord},
     replay::{Differs, Replay},
 };
 use sta_protocol::{
@@ -255,6 +256,23 @@ fn replay(records: &[(String, Value)]) -> Result<(), (usize, Differs)> {
     Ok(())
 }
 
+/// The first decision and its outcome, which is reported after the node was given another threshold.
+fn records_under_other_settings(records: &[(String, Value)]) -> Vec<(String, Value)> {
+    let mut records = records[..2].to_vec();
+    let mut terms: GuardTerms = serde_json::from_value(records[1].1["terms"].clone()).unwrap();
+    terms.threshold = Exact(0.02);
+    let mut outcome: OutcomeRecord = {
+        let payload = &mut records[1].1;
+        payload.as_object_mut().unwrap().remove("reported_by");
+        serde_json::from_value(payload.clone()).unwrap()
+    };
+    let mut guard = Learnt::new("call-tool", terms).unwrap();
+    guard.learn(&outcome).unwrap();
+    (outcome.terms, outcome.posterior) = (terms, guard.state());
+    records[1].1 = json!(outcome);
+    records
+}
+
 #[tokio::test(start_paused = true)]
 async fn outcomes_teach_the_guard_and_a_third_party_comes_to_the_same_bits() {
     let world = World::open().await;
@@ -296,6 +314,10 @@ async fn outcomes_teach_the_guard_and_a_third_party_comes_to_the_same_bits() {
     assert_eq!(at, 1, "{differs}");
     let (at, differs) = tampered(2, &|payload| payload["guardrail"]["bound"] = json!("0.0051"));
     assert_eq!((at, differs.to_string().contains("bound")), (2, true), "{differs}");
+    let (at, differs) = tampered(0, &|payload| payload["today"] = json!("2020-01-01"));
+    assert_eq!((at, differs.to_string().contains("day")), (0, true), "{differs}");
+    // Other settings let the guard learn anew, also where the next that comes is an outcome.
+    assert_eq!(replay(&records_under_other_settings(&records)), Ok(()));
     // An outcome left out shows at the next decision.
     let mut shorter = records.clone();
     shorter.remove(1);

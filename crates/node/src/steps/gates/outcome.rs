@@ -60,6 +60,7 @@ pub async fn report(
         version: RECORD_VERSION,
         decision: id,
         gate: decided.gate.clone(),
+        terms: guard.terms,
         features: guard.features,
         harm: new.harm,
         source: new.source,
@@ -85,14 +86,14 @@ fn learn(
     let gate = outcome.gate.clone();
     let learnt = guards.with(tx.connection(), &gate, |guard| {
         guard.learn(&outcome).map_err(|problem| StoreError::Damaged { what: "outcome", problem })?;
-        Ok((guard.updates(), guard.state(), Guards::state_of(guard)))
+        Ok((guard.terms(), guard.state(), Guards::state_of(guard)))
     })?;
-    let Some((updates, posterior, (settings, count, state))) = learnt else { return Ok(None) };
-    (outcome.updates, outcome.posterior) = (updates, posterior);
+    let Some((terms, posterior, (settings, updates, state))) = learnt else { return Ok(None) };
+    (outcome.terms, outcome.updates, outcome.posterior) = (terms, updates, posterior);
     let mut payload = serde_json::to_value(&outcome)
         .map_err(|error| StoreError::Damaged { what: "outcome", problem: error.to_string() })?;
     table::put_outcome(tx, &gate, updates, outcome.decision, &payload.to_string(), outcome.at)?;
-    table::put_guard(tx, &gate, &settings, count, &state)?;
+    table::put_guard(tx, &gate, &settings, updates, &state)?;
     // Who said so is for those who may see the payload; what the guard learns has no place for it.
     payload["reported_by"] = serde_json::json!(person);
     let subject = outcome.decision.to_string();

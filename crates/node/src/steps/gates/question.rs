@@ -146,12 +146,11 @@ fn meter_serving(
 /// A site as the treaty has it, which all members have signed.
 #[must_use]
 pub fn host(treaty: &Treaty, site: &Site) -> Host {
+    // The treaty's words for two of the forms are older than the rules'; what it has no word for is not known.
     let form = match site.operator.form.as_str() {
-        "commercial" => OperatorForm::Commercial,
         "public" => OperatorForm::PublicBody,
-        "university" => OperatorForm::University,
         "nonprofit" => OperatorForm::NonProfit,
-        _ => OperatorForm::Unknown,
+        other => OperatorForm::from_word(other).unwrap_or(OperatorForm::Unknown),
     };
     let exposed = &site.operator.exposed_to;
     let us = exposed.iter().any(|jurisdiction| jurisdiction.as_str() == "us");

@@ -149,6 +149,8 @@ pub struct OutcomeRecord {
     pub decision: DecisionId,
     /// At which gate.
     pub gate: String,
+    /// The settings under which the guard learns from it; those of the decision may have been others.
+    pub terms: GuardTerms,
     /// Which factors held, as bits.
     pub features: u32,
     /// Whether harm was reported.

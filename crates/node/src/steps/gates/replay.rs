@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Replay: from the records in their order to the same answers, bounds and posteriors, bit for bit, with nothing but the packs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use sta_decide::{
     authorize::{Action, FactSheet, Rules, SHIPPED_PACKS, SHIPPED_SCHEMA},
     gate::{self, Layers},
@@ -13,7 +13,7 @@ use sta_protocol::digest::Sha256Digest;
 use super::{
     facts::sheet_of,
     guards::{Learnt, joined},
-    record::{DecisionRecord, GuardRecord, OutcomeRecord, RECORD_VERSION},
+    record::{DecisionRecord, GuardRecord, GuardTerms, OutcomeRecord, RECORD_VERSION},
 };
 
 /// Why a record is not what follows from the records before it.
@@ -70,6 +70,8 @@ impl Replay {
         }
         let action = Action::from_name(&record.gate)
             .ok_or_else(|| unreadable(format!("`{}` is no gate", record.gate)))?;
+        // Rules have days: who could choose the day could choose which of them bind.
+        same("day", &record.today, &record.at.to_zoned(TimeZone::UTC).date())?;
         let sheet = sheet_of(&record.facts).map_err(|error| unreadable(error.to_string()))?;
         self.load(record)?;
         let rules = self.rules.get(&record.rules).ok_or_else(|| unreadable("no rules".to_owned()))?;
@@ -94,9 +96,7 @@ impl Replay {
         if let Some(features) = self.features.get(&record.decision.to_string()) {
             same("features", &record.features, features)?;
         }
-        let guard = self.guards.get_mut(&record.gate).ok_or_else(|| {
-            Differs::Unreadable(format!("no decision of the gate `{}` comes before it", record.gate))
-        })?;
+        let guard = self.guard(&record.gate, record.terms)?;
         guard.learn(record).map_err(Differs::Unreadable)?;
         same("number of updates", &record.updates, &guard.updates())?;
         same("posterior", &record.posterior, &guard.state())?;
@@ -104,33 +104,40 @@ impl Replay {
         Ok(())
     }
 
-    /// What the guard says with what it has learnt so far. Other settings than before let it learn anew.
+    /// What the guard says with what it has learnt so far.
     fn assess(
         &mut self,
         record: &DecisionRecord,
         said: &GuardRecord,
         sheet: &FactSheet,
     ) -> Result<GuardRecord, Differs> {
-        let same_posterior = |held: &&Learnt| {
-            let (ours, theirs) = (held.terms(), said.terms);
-            ours.threshold == theirs.threshold && ours.delta == theirs.delta
-        };
-        let is_same = self.guards.get(&record.gate).as_ref().is_some_and(same_posterior);
-        let is_whole = self.guards.get(&record.gate).is_some_and(|held| held.terms() == said.terms);
-        if !is_same || !is_whole {
-            let mut guard = Learnt::new(&record.gate, said.terms)
-                .map_err(|error| Differs::Unreadable(error.to_string()))?;
-            for outcome in self.outcomes.get(&record.gate).into_iter().flatten() {
+        let budget = (record.gate.clone(), record.tenant.clone());
+        let spent = self.budgets.get(&budget).copied();
+        let guard = self.guard(&record.gate, said.terms)?;
+        let fresh = guard.assess(sheet, record.at, 0.0).map_err(Differs::Unreadable)?;
+        let used = spent.filter(|(window, _)| *window == fresh.window_begins).map_or(0.0, |(_, used)| used);
+        guard.assess(sheet, record.at, used).map_err(Differs::Unreadable)
+    }
+
+    /// The guard of a gate under these settings, with what it has learnt so far: under others than before it learns anew.
+    fn guard(&mut self, gate: &str, terms: GuardTerms) -> Result<&mut Learnt, Differs> {
+        let outcomes = self.outcomes.get(gate).into_iter().flatten();
+        let anew = || {
+            let mut guard =
+                Learnt::new(gate, terms).map_err(|error| Differs::Unreadable(error.to_string()))?;
+            for outcome in outcomes {
                 guard.learn(outcome).map_err(Differs::Unreadable)?;
             }
-            self.guards.insert(record.gate.clone(), guard);
+            Ok(guard)
+        };
+        match self.guards.entry(gate.to_owned()) {
+            Entry::Occupied(held) if held.get().terms() == terms => Ok(held.into_mut()),
+            Entry::Occupied(mut held) => {
+                held.insert(anew()?);
+                Ok(held.into_mut())
+            }
+            Entry::Vacant(place) => Ok(place.insert(anew()?)),
         }
-        let guard =
-            self.guards.get(&record.gate).ok_or_else(|| Differs::Unreadable("no guard".to_owned()))?;
-        let fresh = guard.assess(sheet, record.at, 0.0).map_err(Differs::Unreadable)?;
-        let used = self.budgets.get(&(record.gate.clone(), record.tenant.clone()));
-        let used = used.filter(|(window, _)| *window == fresh.window_begins).map_or(0.0, |(_, used)| *used);
-        guard.assess(sheet, record.at, used).map_err(Differs::Unreadable)
     }
 
     /// Loads the packs that a record names, once for each set of them.
