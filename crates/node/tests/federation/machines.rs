@@ -172,12 +172,21 @@ impl SimEngine {
         let key = self.key(id);
         let suspended = state.suspended.contains_key(&key);
         let is_due = |job: &&mut Job| !suspended && !job.began && job.begins_at <= now;
-        let Some(job) = state.jobs.get_mut(&key).filter(is_due) else {
-            return;
-        };
+        let Some(job) = state.jobs.get_mut(&key).filter(is_due) else { return };
         if job.exit == Exit::Cancelled && job.ends_at <= job.begins_at {
             return;
         }
+        if self.has_queue() && !self.has_room(state, id) {
+            let wait = SignedDuration::from_millis(200);
+            let job = state.jobs.get_mut(&key).expect("just found");
+            (job.begins_at, job.ends_at) = (job.begins_at + wait, job.ends_at + wait);
+            return;
+        }
+        self.begin(state, id, now);
+    }
+
+    fn begin(&self, state: &mut State, id: RunId, now: Timestamp) {
+        let Some(job) = state.jobs.get_mut(&self.key(id)) else { return };
         job.began = true;
         let mut broken = Vec::new();
         if let Err(problem) = self.check_disk(id) {

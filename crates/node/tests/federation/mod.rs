@@ -8,7 +8,7 @@
 //! STA_SEEDS=0..5000 cargo test -p sta-node --test node -- federation::seeds_asked_for --exact --nocapture
 //! ```
 //!
-//! Operations: submit, submit again, cancel, crash, restart, cut, heal, delay, duplicate. Each call between members and
+//! Operations: submit, submit again, cancel, order to stop, lift, crash, restart, cut, heal, delay, duplicate. Each call between members and
 //! each call of an engine may succeed, fail, or fail although it was done; calls between members may also arrive twice,
 //! or late: after their caller gave up, or once more. Clocks are up to 1.5 s off. Then all is healed, and within fifteen
 //! simulated minutes everything must come to rest.
@@ -30,6 +30,7 @@ mod fixture;
 mod machines;
 mod network;
 mod operations;
+mod orders;
 mod promises;
 mod world;
 
@@ -77,6 +78,7 @@ fn simulate(seed: u64, prints: bool) -> Result<Report, Violation> {
 fn come_to_rest(world: &mut World) -> Result<(), Violation> {
     for _ in 0..REST_S_MAX {
         world.run(1000)?;
+        world.lift_all();
         if promises::unrest(world)?.is_empty() {
             // Nothing may happen by itself any more.
             world.run(2000)?;

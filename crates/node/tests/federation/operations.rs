@@ -22,6 +22,10 @@ pub(super) enum Operation {
     SubmitAgain { earlier: usize },
     /// An earlier job is cancelled.
     Cancel { earlier: usize },
+    /// A member's people order that an earlier job stops, wherever it is.
+    Order { member: usize, earlier: usize },
+    /// An earlier order is lifted.
+    Lift { order: usize },
     /// A member's node is killed.
     Crash { member: usize },
     /// A member's node is started.
@@ -54,6 +58,10 @@ impl std::fmt::Display for Operation {
             }
             Self::SubmitAgain { earlier } => write!(f, "submission {earlier} comes again"),
             Self::Cancel { earlier } => write!(f, "job {earlier} is cancelled"),
+            Self::Order { member, earlier } => {
+                write!(f, "{} orders job {earlier} to stop", MEMBERS[*member])
+            }
+            Self::Lift { order } => write!(f, "order {order} is lifted"),
             Self::Crash { member } => write!(f, "{} crashes", MEMBERS[*member]),
             Self::Restart { member } => write!(f, "{} restarts", MEMBERS[*member]),
             Self::Cut { between: (a, b) } => write!(f, "{} and {} are cut off", MEMBERS[*a], MEMBERS[*b]),
@@ -95,15 +103,17 @@ pub(super) fn plan(seed: u64) -> Vec<Planned> {
 #[derive(Default)]
 struct SoFar {
     submitted: usize,
+    ordered: usize,
     down: BTreeSet<usize>,
     cut: BTreeSet<(usize, usize)>,
 }
 
 impl SoFar {
     fn next(&mut self, random: &mut Random) -> Operation {
-        let operation = self.mend(random).unwrap_or_else(|| operation(random, self.submitted));
+        let operation = self.mend(random).unwrap_or_else(|| self.operation(random));
         match &operation {
             Operation::Submit { .. } => self.submitted += 1,
+            Operation::Order { .. } => self.ordered += 1,
             Operation::Crash { member } => {
                 self.down.insert(*member);
             }
@@ -118,6 +128,7 @@ impl SoFar {
             }
             Operation::SubmitAgain { .. }
             | Operation::Cancel { .. }
+            | Operation::Lift { .. }
             | Operation::Delay { .. }
             | Operation::Duplicate { .. } => {}
         }
@@ -131,25 +142,27 @@ impl SoFar {
         down.map(|member| Operation::Restart { member: *member })
             .or_else(|| cut.map(|between| Operation::Heal { between: *between }))
     }
-}
 
-fn operation(random: &mut Random, submitted: usize) -> Operation {
-    let member = random.below(MEMBERS.len());
-    let between = [(0, 1), (0, 2), (1, 2)][random.below(3)];
-    match random.below(100) {
-        0..48 => submit(random, submitted),
-        48..52 if submitted > 0 => Operation::SubmitAgain { earlier: random.below(submitted) },
+    fn operation(&self, random: &mut Random) -> Operation {
+        let submitted = self.submitted;
+        let member = random.below(MEMBERS.len());
+        let between = [(0, 1), (0, 2), (1, 2)][random.below(3)];
         // The newest jobs are still on their way.
-        52..66 if submitted > 0 => {
-            Operation::Cancel { earlier: submitted - 1 - random.below(submitted.min(4)) }
+        let newest = |random: &mut Random| submitted - 1 - random.below(submitted.min(4));
+        match random.below(100) {
+            0..42 => submit(random, submitted),
+            42..49 if submitted > 0 => Operation::Order { member, earlier: newest(random) },
+            49..52 if self.ordered > 0 => Operation::Lift { order: random.below(self.ordered) },
+            52..55 if submitted > 0 => Operation::SubmitAgain { earlier: random.below(submitted) },
+            55..66 if submitted > 0 => Operation::Cancel { earlier: newest(random) },
+            66..76 => Operation::Crash { member },
+            76..79 => Operation::Restart { member },
+            79..88 => Operation::Cut { between },
+            88..91 => Operation::Heal { between },
+            91..95 => Operation::Delay { member, by_ms: *random.pick(&[0, 30, 300, 2500]) },
+            95..100 => Operation::Duplicate { member, calls: random.between(1, 6).try_into().expect("few") },
+            _ => submit(random, submitted),
         }
-        66..76 => Operation::Crash { member },
-        76..79 => Operation::Restart { member },
-        79..88 => Operation::Cut { between },
-        88..91 => Operation::Heal { between },
-        91..95 => Operation::Delay { member, by_ms: *random.pick(&[0, 30, 300, 2500]) },
-        95..100 => Operation::Duplicate { member, calls: random.between(1, 6).try_into().expect("few") },
-        _ => submit(random, submitted),
     }
 }
 

@@ -31,6 +31,7 @@ use super::{
     Violation,
     fixture::{MEMBERS, PROJECTS, config, fixture, member_id, members},
     machines::Start,
+    orders,
     world::{Shared, World, lock},
 };
 
@@ -41,9 +42,9 @@ const JOBS_MAX: u32 = 1000;
 /// How long statements and logs may take to be fetched, in simulated milliseconds.
 const FETCH_MS_MAX: u64 = 30_000;
 
-type Checked = Result<(), Violation>;
+pub(super) type Checked = Result<(), Violation>;
 
-fn broken<T>(problem: String) -> Result<T, Violation> {
+pub(super) fn broken<T>(problem: String) -> Result<T, Violation> {
     Err(Violation(problem))
 }
 
@@ -104,6 +105,7 @@ pub(super) fn unrest(world: &World) -> Result<Vec<String>, Violation> {
             let first: Option<String> = store.query_row(sql, [&lane], |row| row.get(0)).ok();
             found.push(format!("{name}: {count} wait in {lane}, first {first:?}"));
         }
+        found.extend(orders::open(store)?.into_iter().map(|open| format!("{name}: {open}")));
         let (size, published) = (audit::log_size(store)?, audit::checkpoint(store, "published")?);
         if published.as_ref().is_none_or(|(published, _)| *published != size) {
             found.push(format!(
@@ -152,6 +154,7 @@ pub(super) fn check_all(world: &mut World) -> Result<Vec<String>, Violation> {
         check_hosted(world, member)?;
         summary.push(format!("{name} has {} audit entries", audit::log_size(world.store(member))?));
     }
+    orders::check(world)?;
     check_statements(world)?;
     check_logs(world)?;
     Ok(summary)
@@ -433,6 +436,7 @@ pub(super) fn outcomes(world: &World) -> Result<BTreeMap<&'static str, u64>, Vio
             *counts.entry(if abroad { "abroad" } else { "at home or nowhere" }).or_default() += 1;
         }
     }
+    counts.insert("stopped by an order", orders::stopped(world)?);
     let started: Vec<JobId> = world.machines.starts().into_keys().collect();
     counts.insert("really began", started.len() as u64);
     Ok(counts)

@@ -37,6 +37,7 @@ use super::{
     machines::{Machines, SimEngine},
     network::{SimListener, SimTransport, Weather},
     operations::Operation,
+    orders::Order,
 };
 
 /// How finely simulated time is cut; a message takes at least one of these.
@@ -45,7 +46,7 @@ const TICK: Duration = Duration::from_millis(20);
 const LATENCY_MAX: Duration = Duration::from_millis(120);
 
 /// Something done within a member's process: it is lost when the process is.
-type Command = Box<dyn FnOnce(Arc<Node>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub(super) type Command = Box<dyn FnOnce(Arc<Node>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 /// A value that somebody in the simulation writes and somebody outside reads.
 pub(super) type Shared<T> = Arc<Mutex<T>>;
 
@@ -73,8 +74,9 @@ pub(super) struct World {
     pub(super) machines: Arc<Machines>,
     pub(super) weather: Arc<Weather>,
     pub(super) submissions: Shared<Vec<Submission>>,
-    broken: Shared<Vec<String>>,
-    random: Random,
+    pub(super) orders: Shared<Vec<Order>>,
+    pub(super) broken: Shared<Vec<String>>,
+    pub(super) random: Random,
     trace: Shared<Vec<String>>,
     prints: bool,
 }
@@ -121,6 +123,7 @@ impl World {
             machines,
             weather,
             submissions: Arc::default(),
+            orders: Arc::default(),
             broken: Arc::default(),
             random: Random::of(seed, "people"),
             trace: Arc::default(),
@@ -175,6 +178,8 @@ impl World {
             Operation::Submit { person, spec, after } => self.submit(*person, spec, *after),
             Operation::SubmitAgain { earlier } => self.send(*earlier),
             Operation::Cancel { earlier } => self.cancel(*earlier),
+            Operation::Order { member, earlier } => self.order(*member, *earlier),
+            Operation::Lift { order } => self.lift(*order),
             Operation::Crash { member } => self.crash(*member),
             Operation::Restart { member } => self.restart(*member),
             Operation::Cut { between: (a, b) } => self.sim.partition(MEMBERS[*a], MEMBERS[*b]),

@@ -5,8 +5,9 @@ use sta_node::{
     engines::{EngineError, RunId},
     outside::Clock,
 };
+use sta_protocol::ids::SiteId;
 
-use super::{SimEngine, State};
+use super::{Job, SimEngine, State};
 
 impl SimEngine {
     pub(super) fn suspend_now(&self, id: RunId) -> Result<(), EngineError> {
@@ -32,6 +33,18 @@ impl SimEngine {
         }
         self.go_on(&mut state, id);
         if failure.is_some() { Err(self.trouble()) } else { Ok(()) }
+    }
+
+    /// Whether a job that is due has room: one that went on after it stood still holds its cores longer than was planned.
+    pub(super) fn has_room(&self, state: &State, id: RunId) -> bool {
+        let now = self.clock.now();
+        let holds = |((site, run), job): &(&(SiteId, RunId), &Job)| {
+            let stands = state.suspended.contains_key(&(site.clone(), *run));
+            *site == self.site && *run != id && job.began && (stands || job.ends_at > now)
+        };
+        let held: u32 = state.jobs.iter().filter(holds).map(|(_, job)| job.job.cpu_cores).sum();
+        let wanted = state.jobs.get(&self.key(id)).map_or(0, |job| job.job.cpu_cores);
+        held + wanted <= self.resources.cpu_cores
     }
 
     /// A job that stood still has all of its time still before it.
