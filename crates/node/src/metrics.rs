@@ -58,6 +58,12 @@ pub struct Metrics {
     pub agent_last_seen_seconds: Family<SiteLabel, Gauge>,
     /// Entries of the audit log.
     pub audit_entries: Gauge,
+    /// Incidents that are not closed.
+    pub incidents_open: Gauge,
+    /// Seconds until the next report about an incident is due, by the rule; below zero where one is overdue.
+    pub incident_due_seconds: Family<NameLabel, Gauge>,
+    /// Reports about incidents that are overdue.
+    pub incident_reports_overdue: Gauge,
     /// Orders to stop that a site was late to obey.
     pub stops_late: Counter,
     /// Bytes of files sent to other members.
@@ -95,6 +101,20 @@ impl Metrics {
         );
         let audit_entries = Gauge::default();
         registry.register("audit_entries", "Entries of the audit log", audit_entries.clone());
+        let incidents_open = Gauge::default();
+        registry.register("incidents_open", "Incidents that are not closed", incidents_open.clone());
+        let incident_due_seconds = Family::default();
+        registry.register(
+            "incident_due_seconds",
+            "Time until the next report about an incident is due by a rule",
+            incident_due_seconds.clone(),
+        );
+        let incident_reports_overdue = Gauge::default();
+        registry.register(
+            "incident_reports_overdue",
+            "Reports about incidents that are overdue",
+            incident_reports_overdue.clone(),
+        );
         let stops_late = Counter::default();
         registry.register("stops_late", "Orders to stop that a site was late to obey", stops_late.clone());
         let file_bytes_served = Counter::default();
@@ -115,6 +135,9 @@ impl Metrics {
             peer_cosign_age_seconds,
             agent_last_seen_seconds,
             audit_entries,
+            incidents_open,
+            incident_due_seconds,
+            incident_reports_overdue,
             stops_late,
             file_bytes_served,
             file_bytes_fetched,

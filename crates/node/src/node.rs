@@ -25,7 +25,7 @@ use crate::{
     metrics::Metrics,
     outside::Outside,
     peers::{inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
-    steps::{arrive, disk, gates::guards::Guards, registry::VerifiedRecords},
+    steps::{arrive, disk, gates::guards::Guards, incident, registry::VerifiedRecords},
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
 
@@ -145,6 +145,7 @@ impl Node {
         workers.push(tokio::spawn(crate::peers::reports::keep_reports(Arc::clone(self))));
         workers.push(tokio::spawn(crate::worker::keep_gates(Arc::clone(self))));
         workers.push(tokio::spawn(disk::keep_tidy(Arc::clone(self))));
+        workers.push(tokio::spawn(incident::keep_clocks(Arc::clone(self))));
         workers
     }
 

@@ -138,6 +138,13 @@ pub fn advice(language: Language, refusal: &Refusal) -> String {
         .unwrap_or_default()
 }
 
+/// What people read of a clock of an incident: its `duty`, or the `authority` that the rule which started it names.
+#[must_use]
+pub fn of_clock(language: Language, what: &str, word: &str) -> String {
+    let id = format!("incident-{what}-{}", word.to_ascii_lowercase());
+    message(language, &id, &Arguments::new()).unwrap_or_else(|| word.to_owned())
+}
+
 /// The id of the message for the refusal's rule; `None` where the rule's id could not be one of ours.
 ///
 /// Ours are of capitals, digits and `-`. A peer's rule `SOV-001.advice` or `sov-001` must not borrow our words.

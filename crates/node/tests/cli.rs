@@ -19,6 +19,7 @@ use tempfile::TempDir;
 mod agent;
 mod demo;
 mod evaluations;
+mod incidents;
 mod jobs;
 mod nodes;
 mod policies;

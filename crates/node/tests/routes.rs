@@ -34,7 +34,7 @@ const CALLERS: [&str; 12] = [
 
 /// A request for each row of the table: what is in braces is filled in, a body that no handler takes proves that the caller
 /// came as far as the handler and changes nothing.
-const WALK: [(&str, &str, &str); 70] = [
+const WALK: [(&str, &str, &str); 77] = [
     ("POST", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}", "/v1/jobs/{job}"),
@@ -76,6 +76,13 @@ const WALK: [(&str, &str, &str); 70] = [
     ("GET", "/v1/stop-orders/{order}", "/v1/stop-orders/{job}"),
     ("GET", "/v1/stop-orders/{order}/proof", "/v1/stop-orders/{job}/proof"),
     ("POST", "/v1/stop-lifts", "/v1/stop-lifts"),
+    ("GET", "/v1/incidents", "/v1/incidents"),
+    ("POST", "/v1/incidents", "/v1/incidents"),
+    ("GET", "/v1/incidents/{incident}", "/v1/incidents/{job}"),
+    ("GET", "/v1/incidents/{incident}/evidence", "/v1/incidents/{job}/evidence"),
+    ("GET", "/v1/incidents/{incident}/proof", "/v1/incidents/{job}/proof"),
+    ("POST", "/v1/incidents/{incident}/events", "/v1/incidents/{job}/events"),
+    ("POST", "/v1/incidents/{incident}/close", "/v1/incidents/{job}/close"),
     ("POST", "/federation/v1/stop-orders", "/federation/v1/stop-orders"),
     ("POST", "/federation/v1/stop-lifts", "/federation/v1/stop-lifts"),
     ("POST", "/federation/v1/stop-acknowledgements", "/federation/v1/stop-acknowledgements"),
@@ -185,6 +192,8 @@ fn expected(right: Right, caller: &str) -> Option<&'static str> {
         Right::Steward => &["stella"],
         Right::OperatorOrSteward => &["otto", "stella"],
         Right::OperatorOrAuditor => &["otto", "aud"],
+        Right::Responder => &["otto", "safia"],
+        Right::LegalOrSafety => &["safia"],
         Right::Releaser => &["stella", "safia"],
         Right::AnyRole => &["otto", "stella", "aud", "safia"],
     };

@@ -401,13 +401,16 @@ fn every_language_has_the_same_texts() {
         }
         keys
     };
-    let catalogues = files("crates/node/locales", &[".ftl"]);
-    assert_eq!(catalogues.len(), 3, "{catalogues:?}");
-    let first = keys(&catalogues[0]);
-    assert!(first.len() > RefusalCode::ALL.len(), "{first:?}");
-    for catalogue in &catalogues[1..] {
-        assert_eq!(first, keys(catalogue), "left: {}; right: {catalogue}", catalogues[0]);
+    for (name, texts_min) in [("refusals.ftl", RefusalCode::ALL.len()), ("incidents.ftl", 6)] {
+        let catalogues = files("crates/node/locales", &[name]);
+        assert_eq!(catalogues.len(), 3, "{catalogues:?}");
+        let first = keys(&catalogues[0]);
+        assert!(first.len() > texts_min, "{first:?}");
+        for catalogue in &catalogues[1..] {
+            assert_eq!(first, keys(catalogue), "left: {}; right: {catalogue}", catalogues[0]);
+        }
     }
+    assert_eq!(files("crates/node/locales", &[".ftl"]).len(), 6);
 }
 
 #[test]

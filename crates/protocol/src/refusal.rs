@@ -178,6 +178,12 @@ refusal_codes! {
     HoldHasNoRelease = "HLD-002", 403, "treaty: gates";
     /// The order to stop, or its lifting, is not signed by enough of those who may, or not in its time.
     StopOrderInvalid = "STP-001", 403, "treaty: stop_authorities";
+    /// A report about the incident is still due by law.
+    IncidentReportsDue = "INC-001", 409, "the rules that started its clocks";
+    /// An incident is closed after it was resolved.
+    IncidentNotResolved = "INC-002", 409, "docs/protocol.md §14";
+    /// Nothing is added to a closed incident.
+    IncidentClosed = "INC-003", 409, "docs/protocol.md §14";
     /// Nobody is logged in.
     NotAuthenticated = "AUT-001", 401, "RFC 6750";
     /// The person lacks the right that the route needs.

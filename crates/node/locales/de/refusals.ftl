@@ -231,6 +231,18 @@ stp-001 = Die Anordnung zum Anhalten oder ihre Aufhebung gilt nicht.
     .with-facts = Die Anordnung zum Anhalten oder ihre Aufhebung gilt nicht: { $problem }.
     .advice = Lassen Sie genügend der im Vertrag genannten Personen unterschreiben, und senden Sie sie rechtzeitig.
 
+## Vorfälle
+
+inc-001 = Zu dem Vorfall sind noch Berichte gesetzlich fällig, deshalb kann er nicht geschlossen werden.
+    .with-facts = Der Vorfall { $incident } kann nicht geschlossen werden: Berichte sind noch gesetzlich fällig, Frist { $clocks }.
+    .advice = Unterrichten Sie die Behörden und halten Sie das mit sta incident notify fest. Ist doch nichts fällig, schließt ihn jemand mit der Rolle legal ohne die Berichte und sagt, warum.
+inc-002 = Der Vorfall ist nicht behoben, deshalb kann er nicht geschlossen werden.
+    .with-facts = Der Vorfall { $incident } ist nicht behoben, deshalb kann er nicht geschlossen werden.
+    .advice = Halten Sie zuerst fest, seit wann die Gefahr vorüber ist: sta incident resolve.
+inc-003 = Der Vorfall ist geschlossen, und ihm kann nichts hinzugefügt werden.
+    .with-facts = Der Vorfall { $incident } ist geschlossen, und ihm kann nichts hinzugefügt werden.
+    .advice = Melden Sie einen neuen Vorfall und nennen Sie diesen in der Zusammenfassung.
+
 ## Personen und Anfragen
 
 aut-001 = Sie sind nicht angemeldet, oder Ihre Anmeldung ist nicht mehr gültig.

@@ -231,6 +231,18 @@ stp-001 = The order to stop, or its lifting, does not hold.
     .with-facts = The order to stop, or its lifting, does not hold: { $problem }.
     .advice = Have enough of the people whom the treaty names sign it, and send it in its time.
 
+## Incidents
+
+inc-001 = Reports about the incident are still due by law, so it cannot be closed.
+    .with-facts = Incident { $incident } cannot be closed: reports are still due by law, under clock { $clocks }.
+    .advice = Tell the authorities and note it with sta incident notify. If nothing is due after all, somebody with the role legal closes it without the reports and says why.
+inc-002 = The incident is not resolved, so it cannot be closed.
+    .with-facts = Incident { $incident } is not resolved, so it cannot be closed.
+    .advice = Note first since when the danger is over: sta incident resolve.
+inc-003 = The incident is closed, and nothing can be added to it.
+    .with-facts = Incident { $incident } is closed, and nothing can be added to it.
+    .advice = Report a new incident and name this one in its summary.
+
 ## People and requests
 
 aut-001 = You are not logged in, or your login is no longer valid.

@@ -231,6 +231,18 @@ stp-001 = L’ordre d’arrêt, ou sa levée, n’est pas valable.
     .with-facts = L’ordre d’arrêt, ou sa levée, n’est pas valable : { $problem }.
     .advice = Faites-le signer par assez de personnes nommées par le traité, et envoyez-le à temps.
 
+## Incidents
+
+inc-001 = Des rapports sur l’incident sont encore dus selon la loi ; il ne peut donc pas être clos.
+    .with-facts = L’incident { $incident } ne peut pas être clos : des rapports sont encore dus selon la loi, délai { $clocks }.
+    .advice = Informez les autorités et notez-le avec sta incident notify. Si rien n’est dû en fin de compte, une personne ayant le rôle legal le clôt sans les rapports et dit pourquoi.
+inc-002 = L’incident n’est pas résolu ; il ne peut donc pas être clos.
+    .with-facts = L’incident { $incident } n’est pas résolu ; il ne peut donc pas être clos.
+    .advice = Notez d’abord depuis quand le danger est écarté : sta incident resolve.
+inc-003 = L’incident est clos ; rien ne peut y être ajouté.
+    .with-facts = L’incident { $incident } est clos ; rien ne peut y être ajouté.
+    .advice = Signalez un nouvel incident et nommez celui-ci dans son résumé.
+
 ## Personnes et requêtes
 
 aut-001 = Vous n’avez pas ouvert de session, ou votre session n’est plus valable.

@@ -86,6 +86,10 @@ fn told(hold: &GateHoldDocument) -> String {
     let awaits = match hold.verdict.as_str() {
         _ if hold.state != "open" => String::new(),
         "HOLD" => format!("; waits for: {}", hold.awaits.join(", ")),
+        _ if hold.code.starts_with("incident/") => {
+            let incident = hold.code.trim_start_matches("incident/");
+            format!("; goes on when the incident is closed: sta incident show {incident}")
+        }
         "SUSPEND" => "; goes on when the order to stop is lifted".to_owned(),
         _ => "; nobody can release it".to_owned(),
     };

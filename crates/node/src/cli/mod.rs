@@ -22,6 +22,7 @@ pub mod failure;
 pub mod files;
 mod gate;
 mod hold;
+mod incident;
 pub mod init;
 pub mod job_file;
 mod jobs;
@@ -103,6 +104,9 @@ enum Command {
     /// Show what gates hold, and let it go or end it, as the person whom the rules ask for
     #[command(subcommand)]
     Hold(hold::HoldCommand),
+    /// Report incidents, see their clocks, note who was told, close them
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
     /// Write, sign, send, lift and verify orders to stop
     #[command(subcommand)]
     Stop(stop::StopCommand),
@@ -179,6 +183,7 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Dataset(command) => dataset::run(&command, style).await.map(done),
         Command::Model(command) => model::run(&command, style).await.map(done),
         Command::Hold(command) => hold::run(&command, style).await.map(done),
+        Command::Incident(command) => incident::run(&command, style).await.map(done),
         Command::Stop(command) => stop::run(&command, style).await.map(done),
         Command::Evaluation(command) => evaluation::run(&command, style).await,
         Command::Gate(command) => gate::run(&command, style).await,

@@ -11,6 +11,7 @@ use crate::text::{self, Language};
 
 mod gates;
 mod holds;
+mod incidents;
 mod jobs;
 mod mirrors;
 mod places;
@@ -23,6 +24,10 @@ pub use gates::{
 pub use holds::{
     GateHoldDocument, GateHoldList, HoldDecisionDocument, HoldDecisionRequest, HoldReasonDocument,
     StopAnswerDocument, StopOrderDocument, StopOrderList,
+};
+pub use incidents::{
+    ClockDocument, CloseRequest, IncidentDocument, IncidentEntryDocument, IncidentEvent, IncidentList,
+    IncidentRequest,
 };
 pub use jobs::{
     AttemptDocument, HostedDocument, HostedOutputDocument, JobDocument, JobList, OutputDocument,

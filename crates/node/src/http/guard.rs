@@ -149,6 +149,8 @@ fn check(right: Right, person: &Researcher, job: Option<&HomeJob>) -> Result<(),
         Right::OperatorOrSteward => is(Role::Operator) || is(Role::Steward),
         Right::OperatorOrAuditor => is(Role::Operator) || is(Role::Auditor),
         Right::Releaser => is(Role::Legal) || is(Role::Safety) || is(Role::Steward),
+        Right::Responder => is(Role::Legal) || is(Role::Operator) || is(Role::Safety),
+        Right::LegalOrSafety => is(Role::Legal) || is(Role::Safety),
         Right::AnyRole => !person.roles.is_empty(),
         // Members sign; they never come with a token. An agent is no person.
         Right::Peer | Right::Agent => false,

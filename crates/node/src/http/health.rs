@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether the node lives, whether it is ready, and what it counts.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use crate::{
     engines::agent::AgentEngine,
     metrics::{NameLabel, SiteLabel},
     node::Node,
-    store::{audit, jobs, outbox, peers},
+    store::{audit, incidents, jobs, outbox, peers},
 };
 
 /// The media type of OpenMetrics text.
@@ -80,5 +80,27 @@ fn look(node: &Node) -> Result<(), Fault> {
         }
     }
     node.metrics.audit_entries.set(gauge(entries));
+    look_at_incidents(node)
+}
+
+/// Sets the gauges of incidents: how long until the next report is due under each rule, and how many are overdue.
+fn look_at_incidents(node: &Node) -> Result<(), Fault> {
+    let now = node.outside.now();
+    let (open, clocks) = node.store.read(|connection| {
+        Ok((incidents::count_open(connection)?, incidents::running_clocks(connection)?))
+    })?;
+    let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    node.metrics.incidents_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+    node.metrics
+        .incident_reports_overdue
+        .set(gauge(clocks.iter().filter(|clock| clock.due_at < now).count()));
+    node.metrics.incident_due_seconds.clear();
+    // The soonest comes first: later ones of its rule are passed over.
+    let mut seen = BTreeSet::new();
+    for clock in clocks.iter().filter(|clock| seen.insert(clock.rule.as_str())) {
+        let label = NameLabel { name: clock.rule.clone() };
+        let left_s = clock.due_at.duration_since(now).as_secs();
+        node.metrics.incident_due_seconds.get_or_create(&label).set(left_s);
+    }
     Ok(())
 }

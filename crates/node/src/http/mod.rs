@@ -15,6 +15,7 @@ mod gates;
 mod guard;
 mod health;
 mod holds;
+mod incidents;
 mod jobs;
 mod node;
 pub mod openapi;

@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use super::{
-    agent, audit_log, blobs, datasets, documents, federation, gates, health, holds, jobs, node,
+    agent, audit_log, blobs, datasets, documents, federation, gates, health, holds, incidents, jobs, node,
     problem::{PROBLEM_JSON, ProblemDocument},
     registry,
     router::{Right, table},
@@ -67,6 +67,13 @@ use super::{
         stop_orders::take_stop_order,
         stop_orders::take_stop_lift,
         stop_orders::take_stop_acknowledgement,
+        incidents::list_incidents,
+        incidents::report_incident,
+        incidents::show_incident,
+        incidents::show_evidence,
+        incidents::show_incident_proof,
+        incidents::add_event,
+        incidents::close_incident,
         node::show_node,
         node::show_treaty,
         audit_log::show_checkpoint,
@@ -179,6 +186,8 @@ fn complete(operation: &mut Operation, method: &Method, path: &str, right: Right
         | Right::Steward
         | Right::OperatorOrSteward
         | Right::OperatorOrAuditor
+        | Right::Responder
+        | Right::LegalOrSafety
         | Right::Releaser
         | Right::AnyRole
         | Right::Agent => Some(vec![SecurityRequirement::new::<_, [String; 0], String>("token", [])]),

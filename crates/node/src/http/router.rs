@@ -17,7 +17,7 @@ use super::{
     edge::{Edge, edge, no_such_method, no_such_path, panicked},
     federation, gates,
     guard::{Gate, guard},
-    health, holds, jobs, node, openapi, registry, statements, stop_orders,
+    health, holds, incidents, jobs, node, openapi, registry, statements, stop_orders,
 };
 use crate::node::Node;
 
@@ -47,6 +47,10 @@ pub enum Right {
     OperatorOrSteward,
     /// The role operator or auditor.
     OperatorOrAuditor,
+    /// The role legal, operator or safety: who deals with incidents.
+    Responder,
+    /// The role legal or safety.
+    LegalOrSafety,
     /// The role legal, safety or steward: whom the rules let decide on what is held.
     Releaser,
     /// Any role.
@@ -59,7 +63,7 @@ pub enum Right {
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Anyone,
         Self::LoggedIn,
         Self::OwnJob,
@@ -69,6 +73,8 @@ impl Right {
         Self::Steward,
         Self::OperatorOrSteward,
         Self::OperatorOrAuditor,
+        Self::Responder,
+        Self::LegalOrSafety,
         Self::Releaser,
         Self::AnyRole,
         Self::Peer,
@@ -88,6 +94,8 @@ impl Right {
             Self::Steward => "steward",
             Self::OperatorOrSteward => "operator-or-steward",
             Self::OperatorOrAuditor => "operator-or-auditor",
+            Self::Responder => "legal-or-operator-or-safety",
+            Self::LegalOrSafety => "legal-or-safety",
             Self::Releaser => "legal-or-safety-or-steward",
             Self::AnyRole => "any-role",
             Self::Peer => "member",
@@ -131,6 +139,7 @@ pub fn table() -> Vec<Route> {
         native_jobs(),
         native_things(),
         native_safety(),
+        of_incidents(),
         of_gates(),
         open(),
         between_members(),
@@ -210,6 +219,21 @@ fn native_safety() -> Vec<Route> {
         route(GET, "/v1/stop-orders/{order}", AnyRole, stop_orders::show_stop_order),
         route(GET, "/v1/stop-orders/{order}/proof", AnyRole, stop_orders::show_stop_order_proof),
         route(POST, "/v1/stop-lifts", AnyRole, stop_orders::lift_stop_order),
+    ]
+}
+
+fn of_incidents() -> Vec<Route> {
+    use Right::{AnyRole, LegalOrSafety, LoggedIn, Responder};
+    const GET: &Method = &Method::GET;
+    const POST: &Method = &Method::POST;
+    vec![
+        route(GET, "/v1/incidents", LoggedIn, incidents::list_incidents),
+        route(POST, "/v1/incidents", LoggedIn, incidents::report_incident),
+        route(GET, "/v1/incidents/{incident}", LoggedIn, incidents::show_incident),
+        route(GET, "/v1/incidents/{incident}/evidence", AnyRole, incidents::show_evidence),
+        route(GET, "/v1/incidents/{incident}/proof", AnyRole, incidents::show_incident_proof),
+        route(POST, "/v1/incidents/{incident}/events", Responder, incidents::add_event),
+        route(POST, "/v1/incidents/{incident}/close", LegalOrSafety, incidents::close_incident),
     ]
 }
 

@@ -26,6 +26,7 @@ use crate::{
     node::Node,
     store::{
         audit::PendingEntry,
+        frozen,
         hosted::{self, HostState, HostedJob},
         ledger,
         outbox::{self, Effect, Lane, Waiting},
@@ -225,11 +226,15 @@ fn entry(receipt: &Receipt, signed: &Signed<Receipt>, at: Timestamp) -> PendingE
     }
 }
 
-/// Removes the working directory of an attempt that has ended, which is the effect's key.
+/// Removes the working directory of an attempt that has ended, which is the effect's key. What an incident needs stays until that
+/// is closed, whatever the class of its data (docs/decisions/0016).
 ///
 /// # Errors
 /// The engine could not: tried again.
 pub async fn wipe(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
+    if kept_as_evidence(node, waiting).await? {
+        return Ok(());
+    }
     if let Some(job) = node.store.read(|connection| hosted::find(connection, waiting.job))? {
         let key = waiting.key.parse::<RunId>().ok().filter(|run| run.job == job.job);
         match run::engine(node, &job.site)?.wipe(key.unwrap_or_else(|| job.run())).await {
@@ -241,4 +246,26 @@ pub async fn wipe(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     let id = waiting.id;
     node.store.write(move |tx| outbox::done(tx, id)).await?;
     Ok(())
+}
+
+/// Whether an incident that is not closed needs the directory: then this is noted, and closing the incident removes it.
+async fn kept_as_evidence(node: &Node, waiting: &Waiting) -> Result<bool, StepError> {
+    let (id, job, now) = (waiting.id, waiting.job, node.outside.now());
+    if !node.store.read(|connection| frozen::is_frozen(connection, job))? {
+        return Ok(false);
+    }
+    let run = waiting.key.parse::<RunId>().ok().filter(|run| run.job == job).unwrap_or_else(|| job.into());
+    let write = node.store.write(move |tx| {
+        // It may have been closed since.
+        if !frozen::is_frozen(tx.connection(), job)? {
+            return Ok(false);
+        }
+        if frozen::keep_run(tx, run, now)? {
+            let payload = serde_json::json!({"run": run});
+            tx.audit(PendingEntry { kind: "job.kept", subject: job.to_string(), payload, at: now });
+        }
+        outbox::done(tx, id)?;
+        Ok(true)
+    });
+    Ok(write.await?)
 }

@@ -38,6 +38,7 @@ pub mod gate_hold;
 pub mod gates;
 pub mod hold;
 pub mod identity;
+pub mod incident;
 pub mod meter;
 pub mod offer;
 pub mod place;

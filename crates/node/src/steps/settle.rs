@@ -7,7 +7,7 @@ use sta_decide::settle::{period_of, statement as compute_statement, statement_li
 use sta_protocol::{
     digest::Sha256Digest,
     federation::{Admission, Exit, Receipt, Statement, VERSION},
-    ids::{JobId, MemberId, StopOrderId, TransferId},
+    ids::{IncidentId, JobId, MemberId, StopOrderId, TransferId},
     jws::{Signed, Verified},
     refusal::RefusalCode,
 };
@@ -268,6 +268,23 @@ pub fn proof_file(node: &Node, job: JobId) -> Result<String, StepError> {
 pub fn stop_order_proof(node: &Node, order: StopOrderId) -> Result<String, StepError> {
     const KINDS: [&str; 4] = ["stop.lifted", "stop.answer-received", "stop.acknowledged", "stop.received"];
     proof_of(node, &KINDS, &order.to_string())
+}
+
+/// The same for the newest entry about an incident.
+///
+/// # Errors
+/// There is none yet.
+pub fn incident_proof(node: &Node, incident: IncidentId) -> Result<String, StepError> {
+    const KINDS: [&str; 7] = [
+        "incident.closed",
+        "incident.resolved",
+        "incident.overdue",
+        "incident.notified",
+        "incident.reclassified",
+        "incident.found",
+        "incident.reported",
+    ];
+    proof_of(node, &KINDS, &incident.to_string())
 }
 
 fn proof_of(node: &Node, kinds: &[&str], subject: &str) -> Result<String, StepError> {

@@ -44,6 +44,17 @@ use crate::{
 
 /// The name under which the time of processor cores is metered, for jobs without accelerators.
 pub const CPU_CORE: &str = "cpu-core";
+/// The facts of `model` that a training run states.
+pub(super) const STATED: [&str; 8] = [
+    "id",
+    "teraflop",
+    "teraflop_projected",
+    "modification_teraflop",
+    "base_known",
+    "base_teraflop",
+    "base_systemic",
+    "generates",
+];
 
 /// A training run on its way into the record, with what the rules say of it.
 pub(crate) struct Registered {
@@ -281,20 +292,32 @@ fn asking(
     let tenant = format!("{}/{}", offer.home, offer.spec.project);
     let mut asking = Asking::of(&question, subject, &tenant);
     debug_assert_eq!(asking.action, Action::Train);
-    let stated = [
-        "id",
-        "teraflop",
-        "teraflop_projected",
-        "modification_teraflop",
-        "base_known",
-        "base_teraflop",
-        "base_systemic",
-        "generates",
-    ];
-    let is_stated = |path: &str| stated.iter().any(|name| path == format!("model.{name}"));
+    let is_stated = |path: &str| STATED.iter().any(|name| path == format!("model.{name}"));
     asking.assumed =
         asking.sheet.paths().filter(|path| path.starts_with("model.") && !is_stated(path)).collect();
     asking
+}
+
+/// The model of a run under way, by what is metered so far; `None` where nobody knows how much that is.
+///
+/// # Errors
+/// The store failed.
+pub(super) fn model_so_far(node: &Node, training: &TrainingJob) -> Result<Option<Model>, StepError> {
+    let now = node.outside.now();
+    let compute = node.store.read(|connection| metered(connection, training, now))?;
+    Ok(compute.map(|compute| model_at(&training.registration, compute.added_teraflop, true)))
+}
+
+/// The model of a job that trains one, by what its researcher declares.
+pub(super) fn model_declared(job: JobId, spec: &JobSpec, now: Timestamp) -> Option<Model> {
+    let registration = spec.training.as_ref()?.registration(job, spec, BTreeMap::new(), now);
+    Some(model_at(&registration, TeraFlop::ZERO, false))
+}
+
+fn model_at(registration: &TrainingRun, added: TeraFlop, running: bool) -> Model {
+    let planned = registration.projected(added);
+    let number = |tera: TeraFlop| i64::try_from(tera.get()).unwrap_or(COMPUTE_UNKNOWN);
+    model(registration, number(planned.cumulative()), number(planned.added_teraflop), running)
 }
 
 /// What the registration says of the model; everything else counts against it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which unfinished job needs which file, and which files may go when none does. A file that is not listed never goes.
 //!
-//! Triggers end the uses of a job with the job, and strike a file off the list when it turns out to be an output.
+//! What is evidence of an incident stays until that is closed. Triggers end the uses of a job with the job, and strike a file off the list when it turns out to be an output.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -157,7 +157,7 @@ pub fn idle(
     limit: u32,
 ) -> Result<Vec<Sha256Digest>, StoreError> {
     let sql = "SELECT sha256 FROM blobs_passing p WHERE NOT EXISTS (SELECT 1 FROM blob_uses u WHERE u.sha256 = p.sha256)
-               AND (open = 0 OR used_at < ?1) AND (uploaded_at IS NULL OR uploaded_at < ?2) ORDER BY used_at, sha256 LIMIT ?3";
+               AND NOT EXISTS (SELECT 1 FROM frozen_files f WHERE f.sha256 = p.sha256) AND (open = 0 OR used_at < ?1) AND (uploaded_at IS NULL OR uploaded_at < ?2) ORDER BY used_at, sha256 LIMIT ?3";
     let grace = now.checked_sub(UPLOAD_GRACE).unwrap_or(Timestamp::MIN);
     connection
         .prepare_cached(sql)
@@ -179,7 +179,7 @@ pub fn is_idle(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM blobs_passing p WHERE sha256 = ?3 AND NOT EXISTS (SELECT 1 FROM blob_uses u WHERE u.sha256 = p.sha256)
-               AND (open = 0 OR used_at < ?1) AND (uploaded_at IS NULL OR uploaded_at < ?2)";
+               AND NOT EXISTS (SELECT 1 FROM frozen_files f WHERE f.sha256 = p.sha256) AND (open = 0 OR used_at < ?1) AND (uploaded_at IS NULL OR uploaded_at < ?2)";
     let grace = now.checked_sub(UPLOAD_GRACE).unwrap_or(Timestamp::MIN);
     connection
         .prepare_cached(sql)
@@ -189,10 +189,10 @@ pub fn is_idle(
         .doing("look whether a file may go")
 }
 
-/// Whether an unfinished job needs the file.
+/// Whether an unfinished job or an incident needs the file.
 pub fn is_needed(connection: &Connection, sha256: Sha256Digest) -> Result<bool, StoreError> {
     connection
-        .prepare_cached("SELECT 1 FROM blob_uses WHERE sha256 = ?1")
+        .prepare_cached("SELECT 1 FROM blob_uses WHERE sha256 = ?1 UNION ALL SELECT 1 FROM frozen_files WHERE sha256 = ?1")
         .and_then(|mut query| query.exists([sha256.to_string()]))
         .doing("look whether a job needs a file")
 }

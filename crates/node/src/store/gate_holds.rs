@@ -137,6 +137,20 @@ pub fn list(connection: &Connection, all: bool) -> Result<Vec<GateHold>, StoreEr
         .collect()
 }
 
+/// The holds that are open under a code of suspension.
+pub fn open_for(connection: &Connection, reason: &str) -> Result<Vec<GateHold>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM gate_holds WHERE state = 'open' AND reason = ?1 ORDER BY opened_at, id LIMIT ?2"
+    );
+    connection
+        .prepare_cached(&sql)
+        .and_then(|mut query| query.query_map(params![reason, LIST_MAX], raw)?.collect::<Result<Vec<_>, _>>())
+        .doing("list the holds of a reason")?
+        .into_iter()
+        .map(read)
+        .collect()
+}
+
 /// Notes what a named person decided.
 pub fn decide(tx: &Tx<'_>, id: DecisionId, decision: &HoldDecision) -> Result<(), StoreError> {
     tx.connection()

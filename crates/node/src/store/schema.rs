@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_holds.sql"),
     include_str!("migrations/0006_gates.sql"),
     include_str!("migrations/0007_orders.sql"),
+    include_str!("migrations/0008_incidents.sql"),
 ];
 
 /// Keeps the plan of a prepared statement whatever is bound to it. Without this, SQLite with STAT4 prepares a cached

@@ -13,6 +13,7 @@ mod files;
 mod gates;
 mod holds;
 mod idempotency;
+mod incidents;
 mod jobs;
 mod members;
 mod outputs;

@@ -132,7 +132,7 @@ impl GateDocument {
 }
 
 impl GateReasonDocument {
-    fn new(reason: &Reason, by: &MemberId, language: Language) -> Self {
+    pub(super) fn new(reason: &Reason, by: &MemberId, language: Language) -> Self {
         let refusal = reason.to_refusal(by);
         let told = |text: &sta_protocol::gate::Text| match language {
             Language::En => text.en.clone(),
@@ -158,7 +158,7 @@ impl GateReasonDocument {
         }
     }
 
-    fn warning(warning: &Warning, by: &MemberId, language: Language) -> Self {
+    pub(super) fn warning(warning: &Warning, by: &MemberId, language: Language) -> Self {
         let because = match &warning.because {
             Because::NotYet(day) => format!("from {day}"),
             Because::Over(day) => format!("until {day}"),

@@ -216,6 +216,15 @@ pub fn decision(node: &Node, id: DecisionId) -> Result<DecisionRecord, StepError
     Ok(read_decision(&text.ok_or_else(unknown)?)?)
 }
 
+/// The same within a transaction.
+pub(super) fn read_in(
+    connection: &rusqlite::Connection,
+    id: DecisionId,
+) -> Result<DecisionRecord, StoreError> {
+    let missing = || StoreError::Damaged { what: "decision", problem: format!("{id} is not there") };
+    read_decision(&table::decision(connection, id)?.ok_or_else(missing)?)
+}
+
 /// The decisions about a job, the newest first.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     dsse::Envelope,
     evaluation::{self, TestResult, VerifiedEvaluation},
+    ids::ModelId,
     jws::Signed,
     keys::PublicKey,
     model::{DocumentKind, Modality, ModelRecord},
@@ -27,7 +28,7 @@ use sta_protocol::{
 use super::StepError;
 use crate::{
     node::Node,
-    store::{audit::PendingEntry, gates as table},
+    store::{audit::PendingEntry, frozen, gates as table},
 };
 
 /// The area in which a provider is established in the Union, as the treaty's groups name it.
@@ -200,6 +201,21 @@ pub fn about(node: &Node, weights: &[Sha256Digest]) -> Result<AboutWeights, Step
     evidence.extend(evaluations.iter().map(VerifiedEvaluation::digest));
     let sheet = Question::ExportWeights { intent: Intent::cautious(), model: Box::new(model) }.sheet();
     Ok(AboutWeights { sheet, evidence, record: found.map(|(_, record)| record) })
+}
+
+/// What the newest record of a model says of it, as facts of `model` that the registry vouches for, with the record's digest.
+///
+/// # Errors
+/// The store failed.
+pub fn about_model(node: &Node, id: &ModelId) -> Result<Option<(FactSheet, Sha256Digest)>, StepError> {
+    let text = node.store.read(|connection| frozen::record_of(connection, id))?;
+    let signed = text.and_then(|text| Signed::<ModelRecord>::from_compact(text).ok());
+    let Some(signed) = signed else { return Ok(None) };
+    let Ok(record) = verified(node, &signed) else { return Ok(None) };
+    let mut model = Model::cautious();
+    fill_registered(node, &mut model, &record);
+    let sheet = Question::ExportWeights { intent: Intent::cautious(), model: Box::new(model) }.sheet();
+    Ok(Some((sheet, signed.digest())))
 }
 
 /// The evaluations about all of the weights that passed and are not too old.
