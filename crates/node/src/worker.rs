@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use sta_protocol::ids::SiteId;
+use sta_protocol::ids::{JobId, SiteId};
 use tokio::time::Instant;
 
 use crate::{
@@ -55,50 +55,77 @@ pub(crate) async fn beside<T: Send + 'static>(bytes: u64, work: impl FnOnce() ->
     }
 }
 
-/// Carries out the effects of one lane until the node stops.
+/// Carries out the effects of one lane until the node stops. What comes while others are under way begins beside them; what a
+/// silent member is to be told waits until it is called again.
 pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
     let waker = node.waker(&lane.to_string());
+    let abreast = if matches!(lane, Lane::Engine(_)) { ABREAST.1 } else { ABREAST.0 };
     let mut silences = 0;
+    let (mut under_way, mut jobs) = (FuturesUnordered::new(), BTreeSet::new());
     while !node.is_stopping() {
         let begun = Instant::now();
-        let due = node.store.read(|connection| outbox::due(connection, &lane, node.outside.now_ms(), BATCH));
-        match due {
-            Ok(due) if !due.is_empty() => {
-                silences = if carry_out_all(&node, &lane, &due).await { 0 } else { silences + 1 };
-                if silences > 0 {
-                    let wait_ms = RETRY_MS.0.saturating_mul(1 << silences.min(10)).min(SILENCE_MS_MAX);
-                    node.pause(Duration::from_millis(wait_ms)).await;
+        let limit = BATCH.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+        match node.store.read(|connection| outbox::due(connection, &lane, node.outside.now_ms(), limit)) {
+            Ok(due) => {
+                for effect in due {
+                    if jobs.len() < abreast && jobs.insert(effect.job) {
+                        under_way.push(attempt(&node, &lane, effect));
+                    }
                 }
-                node.pause(ROUND_MIN.saturating_sub(begun.elapsed())).await;
             }
-            Ok(_) => wait(&node, &lane, &waker).await,
             Err(error) => {
                 tracing::error!(%lane, error = %error, "the outbox cannot be read");
                 node.pause(LANE_IDLE).await;
             }
         }
+        if under_way.is_empty() {
+            wait(&node, &lane, &waker).await;
+            continue;
+        }
+        if some_end(&mut under_way, &mut jobs, abreast / 2, &waker, begun + ROUND_MIN).await {
+            silences = 0;
+        } else {
+            silences += 1;
+            let wait_ms = RETRY_MS.0.saturating_mul(1 << silences.min(10)).min(SILENCE_MS_MAX);
+            node.pause(Duration::from_millis(wait_ms)).await;
+        }
     }
+    while under_way.next().await.is_some() {}
 }
 
-/// Carries out effects of different jobs side by side. False as soon as the lane's member does not answer: what else waits
-/// for it would only fail too, and goes at once when it is back.
-async fn carry_out_all(node: &Node, lane: &Lane, due: &[Waiting]) -> bool {
-    let (mut answers, mut waiting, mut under_way) = (true, due.iter(), FuturesUnordered::new());
-    let abreast = if matches!(lane, Lane::Engine(_)) { ABREAST.1 } else { ABREAST.0 };
+/// Returns once the lane is worth a look again: no more than `few` effects are under way, one has ended or come, and it is
+/// time. False as soon as the lane's member does not answer, once all have ended: what else waits for it would only fail too.
+async fn some_end(
+    under_way: &mut FuturesUnordered<impl Future<Output = Ended>>,
+    jobs: &mut BTreeSet<JobId>,
+    few: usize,
+    waker: &tokio::sync::Notify,
+    not_before: Instant,
+) -> bool {
+    let (mut answers, mut moved) = (true, false);
     loop {
-        while answers && under_way.len() < abreast {
-            let Some(next) = waiting.next() else { break };
-            under_way.push(attempt(node, lane, next));
-        }
-        match under_way.next().await {
-            None => return answers,
-            // Files come from many members, and an engine is no member.
-            Some(Err(StepError::Call(CallError::NoAnswer(_)))) if matches!(lane, Lane::Peer(_)) => {
-                answers = false;
+        let room = answers && jobs.len() <= few;
+        tokio::select! {
+            biased;
+            ended = under_way.next() => {
+                let Some(ended) = ended else { break };
+                jobs.remove(&ended.job);
+                answers &= !ended.unanswered;
+                moved = true;
             }
-            Some(Ok(()) | Err(_)) => {}
+            () = waker.notified(), if room && !moved => moved = true,
+            () = tokio::time::sleep_until(not_before), if room && moved => break,
         }
     }
+    tokio::time::sleep_until(not_before).await;
+    answers
+}
+
+/// An attempt that is over.
+struct Ended {
+    job: JobId,
+    /// The member whose lane it is does not answer.
+    unanswered: bool,
 }
 
 /// Waits until something is put into the lane, falls due, or the node stops.
@@ -113,17 +140,20 @@ async fn wait(node: &Node, lane: &Lane, waker: &tokio::sync::Notify) {
     }
 }
 
-async fn attempt(node: &Node, lane: &Lane, waiting: &Waiting) -> Result<(), StepError> {
-    let Err(error) = steps::carry_out(node, waiting).await else { return Ok(()) };
+async fn attempt(node: &Node, lane: &Lane, waiting: Waiting) -> Ended {
+    let (id, job) = (waiting.id, waiting.job);
+    let Err(error) = steps::carry_out(node, &waiting).await else { return Ended { job, unanswered: false } };
     let wait_ms = RETRY_MS.0.saturating_mul(1 << waiting.attempts.min(10)).min(RETRY_MS.1);
-    let (effect, job) = (waiting.effect.as_str(), waiting.job);
+    let effect = waiting.effect.as_str();
     tracing::warn!(%lane, effect, %job, attempts = waiting.attempts + 1, wait_ms, error = %describe(&error), "an effect did not happen yet");
-    let (id, due, text) = (waiting.id, node.outside.now_ms().saturating_add(wait_ms), describe(&error));
+    let (due, text) = (node.outside.now_ms().saturating_add(wait_ms), describe(&error));
     if let Err(error) = node.store.write(move |tx| outbox::failed(tx, id, due, &text)).await {
         tracing::error!(%lane, error = %error, "a failed attempt cannot be noted");
         node.pause(LANE_IDLE).await;
     }
-    Err(error)
+    // Files come from many members, and an engine is no member.
+    let unanswered = matches!((lane, error), (Lane::Peer(_), StepError::Call(CallError::NoAnswer(_))));
+    Ended { job, unanswered }
 }
 
 /// An error with its causes in one line.
@@ -295,8 +325,6 @@ impl Looks {
 
 #[cfg(test)]
 mod tests {
-    use sta_protocol::ids::JobId;
-
     use super::*;
 
     fn run(number: u64) -> RunId {
