@@ -2,6 +2,7 @@
 //! `cargo bench --bench node -- slurm`: a node over a real Slurm cluster, beside bare `sbatch` on the same cluster in the same run.
 //!
 //! Needs a cluster that is up: `STA_CLUSTERS` names the directory of `examples/two-clusters/up`, and `STA_CLUSTER` one of them.
+//! `STA_CLIENTS=8` measures the rates with so many clients alone, and nothing else.
 
 use std::{
     io::Write,
@@ -155,6 +156,9 @@ pub(crate) fn measure(runtime: &Runtime, directory: &Path) -> Result<()> {
         crate::table::system("/proc/loadavg").trim()
     );
     rates(&cluster, runtime, directory)?;
+    if std::env::var_os("STA_CLIENTS").is_some() {
+        return Ok(());
+    }
     latencies(&cluster, runtime, directory)?;
     backlog(&cluster, runtime, directory)
 }
@@ -186,7 +190,8 @@ fn rates(cluster: &Cluster, runtime: &Runtime, directory: &Path) -> Result<()> {
     println!(
         "\n| clients | bare sbatch, /s | sta: answers, /s | p50, ms | sta: in Slurm, /s | part of bare |\n| --- | --- | --- | --- | --- | --- |"
     );
-    for clients in [1, 8, 32] {
+    let only: Option<usize> = std::env::var("STA_CLIENTS").ok().and_then(|clients| clients.parse().ok());
+    for clients in only.map_or_else(|| vec![1, 8, 32], |clients| vec![clients]) {
         let bare = cluster.bare_round(clients)?;
         cluster.clear()?;
         let scene = open(cluster, runtime, directory, &format!("rates-{clients}"))?;

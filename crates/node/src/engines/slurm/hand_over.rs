@@ -72,7 +72,11 @@ impl Inner {
         }
         let place = self.commands.place(DOING).await?;
         let together: Vec<Waiting> = match lock(&self.waiting).get_mut(account) {
-            Some(queue) => queue.waiting.drain(..queue.waiting.len().min(TOGETHER_MAX)).collect(),
+            // No more than its share: else the others have nothing to do while the last ones go one after the other.
+            Some(queue) => {
+                let share = queue.waiting.len().div_ceil(ABREAST).min(TOGETHER_MAX);
+                queue.waiting.drain(..share).collect()
+            }
             None => Vec::new(),
         };
         if together.is_empty() {
@@ -80,7 +84,7 @@ impl Inner {
         }
         let submissions: Vec<Submission> =
             together.iter().map(|waiting| waiting.submission.clone()).collect();
-        let script = script::submissions(&self.settings, &submissions);
+        let script = script::submissions(&self.settings, account, &submissions);
         answer_all(together, self.commands.script_in(&place, account, DOING, &script).await);
         Ok(())
     }

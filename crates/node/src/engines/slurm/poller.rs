@@ -24,10 +24,13 @@ use crate::engines::{EngineError, RunId};
 const HOOK_LOOK: Duration = Duration::from_millis(20);
 /// The shortest time between two looks at the queue, and that while runs begin or end.
 const TICK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(400));
+/// By how much longer these are for each run that is followed: a look costs the cluster as much as the queue is long, and a
+/// burst of submissions must not wait for looks at itself.
+const TICK_A_RUN: Duration = Duration::from_millis(2);
 /// How long after its submission, or its last change, a run is looked at often.
 const LIVELY: SignedDuration = SignedDuration::from_secs(5);
-/// A look takes at most this part of the time.
-const REST_FACTOR: u32 = 10;
+/// A look takes at most one part in so many of the time.
+const REST_FACTOR: u32 = 20;
 /// How long a run that is to be handed over again is left to whoever else may do it, and how many at once.
 const HAND_OVER_AFTER: SignedDuration = SignedDuration::from_secs(5);
 const HAND_OVER_MAX: usize = 8;
@@ -55,7 +58,9 @@ pub(super) async fn follow(engine: Weak<Inner>) {
         inner.refresh_backlog().await;
         let took = begun.elapsed();
         let usual = Duration::from_secs(u64::from(inner.settings.poll_s));
-        let pause = if lively { TICK.1 } else { usual }.max(took * REST_FACTOR);
+        let runs = u32::try_from(lock(&inner.live).len()).unwrap_or(u32::MAX);
+        let often = TICK.1.saturating_add(TICK_A_RUN.saturating_mul(runs)).min(usual).max(took * REST_FACTOR);
+        let pause = if lively { often } else { usual.max(took * REST_FACTOR) };
         // No more often than this, however often the hook or a submission calls.
         tokio::time::sleep(TICK.0.max(took)).await;
         let until = Instant::now() + pause.saturating_sub(TICK.0);
@@ -65,7 +70,7 @@ pub(super) async fn follow(engine: Weak<Inner>) {
         drop(inner);
         tokio::select! {
             () = waited.poller.notified() => {}
-            () = soon(&waited.handed_over, begun + took + TICK.1.max(took * REST_FACTOR)) => {}
+            () = soon(&waited.handed_over, begun + took + often) => {}
             () = hook_moves(path.as_deref(), &mut hook), if !idle => {}
             () = tokio::time::sleep_until(until), if !idle => {}
             () = gone(&engine) => return,

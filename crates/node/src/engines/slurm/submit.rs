@@ -15,8 +15,8 @@ use super::{
 };
 use crate::engines::{EngineError, EngineJob, Exit, Objection, Outcome, RunId, TaskEnd, Usage};
 
-/// How many locks the submissions of all runs share.
-const LOCKS: u8 = 64;
+/// How many locks the submissions of all runs share: many more than are under way at once, so that few wait for one another.
+const LOCKS: u16 = 2048;
 
 impl Inner {
     pub(super) async fn submit(&self, job: &EngineJob) -> Result<(), EngineError> {
@@ -49,7 +49,8 @@ impl Inner {
 
     /// The lock of a run's submissions; given back when dropped.
     async fn take_turn(&self, run: RunId) -> Result<File, EngineError> {
-        let path = self.root.join(format!("submit.{}", run.job.as_bytes()[15] % LOCKS));
+        let [.., high, low] = *run.job.as_bytes();
+        let path = self.root.join(format!("submit.{}", u16::from_be_bytes([high, low]) % LOCKS));
         let locked = tokio::task::spawn_blocking(move || {
             let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
             let locked = file.and_then(|file| file.lock().map(|()| file));
