@@ -1,15 +1,13 @@
-#!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A job of sta: @id@. It begins once, however often this script is started.
+# What is the same in every job of sta, read by a job's own script, which says what $run, $limit and $grace are, and gives the
+# command with what starts it as "$@". A job begins once, however often its script is started.
 umask 077
-export PATH=@path@
 # Until it is told what they mean, this shell is neither stopped nor ended by them.
 trap : TSTP CONT
-run=@run@
 index=${SLURM_ARRAY_TASK_ID:-0}
 full() {
   echo 'sta: the directory of the job cannot be written: is the disk or the quota full?' >&2
-  exit @cannot_write@
+  exit 71
 }
 if ! mkdir "$run/once.$index" 2>/dev/null; then
   [ -d "$run/once.$index" ] || full
@@ -87,18 +85,18 @@ for signal in TERM INT HUP USR1 USR2; do
   trap "tell $signal" "$signal"
 done
 exec 3>&2
-setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" @starter@ @command@ </dev/null 2<>"$run/.said.$index" &
+setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" "$@" </dev/null 2<>"$run/.said.$index" &
 waiter=$!
 exec 3>&-
 # In a session of its own, so that all of it can be ended: what is left over of a job costs Slurm a second to clear away.
 setsid sh -c '
-  sleep @limit@
+  sleep "$3"
   echo over >"$1/limit.$2"
   group=$(cat "$1/.pid.$2")
   kill -TERM "-$group"
-  sleep @grace@
+  sleep "$4"
   kill -KILL "-$group"
-' sta "$run" "$index" </dev/null >/dev/null 2>&1 &
+' sta "$run" "$index" "$limit" "$grace" </dev/null >/dev/null 2>&1 &
 timer=$!
 # It may have been suspended while nothing was there to stop.
 [ -e "$run/held" ] && halt

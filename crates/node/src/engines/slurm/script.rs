@@ -5,15 +5,19 @@
 //! the streams `out.N` and `err.N`, and per task N: `once.N` (a directory: the task has begun, and never begins again),
 //! `began.N`, `stopped.N` (it stands still), `limit.N` (its time was over) and `ended.N`; `held` says that it is to stand still.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::LazyLock};
 
-use sta_protocol::job::Shape;
+use sta_protocol::{digest::Sha256Digest, job::Shape};
 
 use super::{records::SiteAccount, settings::SlurmSettings, site_commands::quoted};
 use crate::engines::{EngineJob, RunId};
 
-/// The batch script, with the names of what is put into it between `@`.
-const BATCH: &str = include_str!("batch.sh");
+/// What every batch script has in common: it lies once in the account's directory, so that what is handed over for each job
+/// is short. Slurm keeps and sends the whole script of each.
+const COMMON: &str = include_str!("batch.sh");
+/// Its file's name, another one when its text is another, so that jobs that wait keep theirs.
+static COMMON_NAME: LazyLock<String> =
+    LazyLock::new(|| format!("common-{:.16}.sh", Sha256Digest::of(COMMON.as_bytes()).to_string()));
 /// What `--comment` begins with; the run follows.
 pub(super) const COMMENT: &str = "sta:";
 /// The exit code of a batch script that could not write its stamps.
@@ -33,8 +37,10 @@ pub(super) fn cache_directory(settings: &SlurmSettings, account: &str) -> String
 
 /// One shell script that hands runs of one account to `sbatch`, one after the other: directories, inputs from the account's
 /// cache, submission. Each run's answer stands between `begin RUN` and `end RUN CODE`.
-pub(super) fn submissions(settings: &SlurmSettings, runs: &[Submission]) -> String {
-    let mut script = "umask 077\nmkdir -p".to_owned();
+pub(super) fn submissions(settings: &SlurmSettings, account: &str, runs: &[Submission]) -> String {
+    let mut script = "umask 077\n".to_owned();
+    script.push_str(&common_in_place(settings, account));
+    script.push_str("mkdir -p");
     for Submission { job, account, .. } in runs {
         let run = run_directory(settings, &account.unix, job.id);
         let _ = write!(script, " {run}/work {run}/tmp");
@@ -46,17 +52,35 @@ pub(super) fn submissions(settings: &SlurmSettings, runs: &[Submission]) -> Stri
             sbatch(settings, job, account, &run).iter().map(|word| quoted(word)).collect();
         let mark = if *held { format!(": >{run}/held && ") } else { String::new() };
         arguments.extend(held.then(|| "--hold".to_owned()));
-        // As a quoted word, so that nothing a researcher writes can end it before its end.
-        let batch = quoted(&batch(settings, job, &run, runtime));
+        let batch = batch(settings, job, &account.unix, &run, runtime);
+        let end = delimiter(&batch);
         let _ = writeln!(
             script,
-            "echo 'begin {id}'\n{{ {mark}{inputs}printf %s {batch} | sbatch {arguments}; }} 2>&1\necho \"end {id} $?\"",
+            "echo 'begin {id}'\n{{ {mark}{inputs}sbatch {arguments}; }} 2>&1 <<'{end}'\n{batch}{end}\necho \"end {id} $?\"",
             id = job.id,
             inputs = inputs(settings, job, &account.unix, &run),
             arguments = arguments.join(" "),
         );
     }
     script
+}
+
+/// Has the account's directory hold what all batch scripts read.
+fn common_in_place(settings: &SlurmSettings, account: &str) -> String {
+    let base = settings.directory_of(account);
+    let (common, name) = (quoted(COMMON), COMMON_NAME.as_str());
+    format!(
+        "[ -s {base}/{name} ] || {{ printf %s {common} >{base}/.$$.{name} && mv {base}/.$$.{name} {base}/{name}; }} || exit\n"
+    )
+}
+
+/// A line that the text does not hold, so that nothing a researcher writes can end it before its end.
+fn delimiter(text: &str) -> String {
+    let mut line = "END".to_owned();
+    while text.contains(&line) {
+        line.push('_');
+    }
+    line
 }
 
 /// What one run's submission is made from.
@@ -131,21 +155,21 @@ fn sbatch(settings: &SlurmSettings, job: &EngineJob, account: &SiteAccount, run:
     words
 }
 
-/// The batch script.
-fn batch(settings: &SlurmSettings, job: &EngineJob, run: &str, runtime: &[String]) -> String {
+/// The batch script: what is this job's own, then what is common to all.
+fn batch(settings: &SlurmSettings, job: &EngineJob, account: &str, run: &str, runtime: &[String]) -> String {
     let command: Vec<String> = runtime.iter().chain(&job.command).map(|word| quoted(word)).collect();
-    let values = [
-        ("@id@", job.id.to_string()),
-        ("@path@", quoted(&settings.search_path)),
-        ("@run@", run.to_owned()),
-        ("@cannot_write@", CANNOT_WRITE.to_string()),
-        ("@limit@", job.time_limit_s.to_string()),
-        ("@grace@", settings.grace_s.to_string()),
-        ("@starter@", starter(settings, job, run)),
-        // Last, because it is the researcher's: what stands in it is replaced by nothing.
-        ("@command@", command.join(" ")),
-    ];
-    values.iter().fold(BATCH.to_owned(), |script, (name, value)| script.replace(name, value))
+    let common = format!("{}/{}", settings.directory_of(account), COMMON_NAME.as_str());
+    format!(
+        "#!/bin/sh\n# A job of sta: {id}.\ntrap : TSTP CONT\nexport PATH={path}\nrun={run} limit={limit} grace={grace}\n\
+         [ -r {common} ] || {{ echo 'sta: {common} is gone' >&2; exit {CANNOT_WRITE}; }}\n\
+         set -- {starter} {command}\n. {common}\n",
+        id = job.id,
+        path = quoted(&settings.search_path),
+        limit = job.time_limit_s,
+        grace = settings.grace_s,
+        starter = starter(settings, job, run),
+        command = command.join(" "),
+    )
 }
 
 /// The words before the command that give it its environment and nothing else; with several processes, each its own.
@@ -204,4 +228,17 @@ umask 077
 mkdir -p {base}/cache && chmod 700 {base} {base}/cache
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_command_ends_its_script() {
+        for text in ["true\n", "echo 'a\nEND\nrm -rf ~'\n", "END_\nEND__\n"] {
+            let line = delimiter(text);
+            assert!(text.lines().all(|other| other != line), "{line} in {text}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ directory=$1
 shift
 script=$(mktemp "$directory/script.XXXXXX")
 cat >"$script"
-grep -q '| sbatch ' "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
+grep -q 'sbatch .*--parsable' "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
 case ${trap:-} in
   fails-before) echo 'the login node went away' >&2; exit 255 ;;
   fails-after) "$@" <"$script" >/dev/null; echo 'the login node went away' >&2; exit 255 ;;
