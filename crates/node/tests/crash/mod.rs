@@ -18,6 +18,7 @@ use std::{
 };
 
 mod cluster;
+mod held;
 mod pair;
 mod promises;
 mod staging;
@@ -33,6 +34,8 @@ const COMMITS_MAX: u64 = 250;
 /// What a node can owe when it dies. A walk that has not seen each of them was no walk of every point.
 const EFFECTS: [&str; 9] =
     ["fetch", "offer", "progress", "receipt", "stage", "start", "stop", "wipe", "withdraw"];
+/// The same where jobs are held.
+const EFFECTS_OF_HOLDS: [&str; 5] = ["resume", "stop-acknowledgement", "stop-lift", "stop-order", "suspend"];
 
 /// How many lives of each node end early where they die again and again.
 const LIVES: u64 = 10;
@@ -116,6 +119,11 @@ impl Walk {
         Some(taken)
     }
 
+    /// What nobody who died was seen to owe.
+    fn unseen(&self, effects: &[&'static str]) -> Vec<&'static str> {
+        effects.iter().copied().filter(|effect| !self.owed.contains(*effect)).collect()
+    }
+
     fn note(&mut self, point: Point, death: Option<Vec<String>>) {
         match death {
             Some(owed) => {
@@ -146,22 +154,25 @@ impl Drop for Watch<'_> {
     }
 }
 
-fn walk_lane(walk: &Mutex<Walk>) {
+/// What is to be done, made anew for each point.
+type NewWork = fn(&Pair) -> Work;
+
+fn walk_lane(walk: &Mutex<Walk>, work: NewWork) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let pair = runtime.block_on(Pair::found());
     loop {
         let Some(point) = walk.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let _watch = Watch { walk, point };
-        let death = runtime.block_on(one_point(&pair, point));
+        let death = runtime.block_on(one_point(&pair, point, work));
         walk.lock().unwrap_or_else(PoisonError::into_inner).note(point, death);
     }
 }
 
 /// Works through one crash and holds everybody to their word. Gives what the victim owed when it died, if it did.
-async fn one_point(pair: &Pair, point: Point) -> Option<Vec<String>> {
+async fn one_point(pair: &Pair, point: Point, work: NewWork) -> Option<Vec<String>> {
     let deaths = MEMBERS.map(|member| if member == point.victim { vec![point.death] } else { Vec::new() });
     let mut nodes = pair.start(deaths);
-    let mut work = Work::new(pair);
+    let mut work = work(pair);
     work.finish(pair, &mut nodes).await;
     let owed = nodes.owed.pop();
     if owed.is_none() {
@@ -173,14 +184,14 @@ async fn one_point(pair: &Pair, point: Point) -> Option<Vec<String>> {
     owed
 }
 
-#[test]
-fn a_node_killed_at_any_durable_point_loses_nothing_and_runs_nothing_twice() {
+/// Walks every point of this work, in which the dead must have owed each of these at least once.
+fn walk_all(work: NewWork, effects: &[&'static str]) {
     let began = Instant::now();
     if let Some(point) = Point::wanted() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let pair = runtime.block_on(Pair::found());
         println!("{point}: files in {}", pair.path("").display());
-        let owed = runtime.block_on(one_point(&pair, point));
+        let owed = runtime.block_on(one_point(&pair, point, work));
         println!(
             "{point}: {}",
             owed.map_or("it lived".to_owned(), |owed| format!("it died and owed {owed:?}"))
@@ -190,14 +201,25 @@ fn a_node_killed_at_any_durable_point_loses_nothing_and_runs_nothing_twice() {
     let walk = Mutex::new(Walk::of_all());
     std::thread::scope(|scope| {
         for _ in 0..LANES {
-            scope.spawn(|| walk_lane(&walk));
+            scope.spawn(|| walk_lane(&walk, work));
         }
     });
     let walk = walk.into_inner().unwrap();
     let points: u64 = walk.walked.values().sum();
     println!("{points} points walked in {:.0} s: {:?}", began.elapsed().as_secs_f64(), walk.walked);
-    let unseen: Vec<_> = EFFECTS.iter().filter(|effect| !walk.owed.contains(**effect)).collect();
+    let unseen = walk.unseen(effects);
     assert!(unseen.is_empty(), "no node died owing {unseen:?}: the work does not lead there any more");
+}
+
+#[test]
+fn a_node_killed_at_any_durable_point_loses_nothing_and_runs_nothing_twice() {
+    walk_all(Work::new, &EFFECTS);
+}
+
+/// Between the record that a job is to stand still, or to go on, and the word to its engine, lies a crash like any other.
+#[test]
+fn a_node_killed_at_any_durable_point_of_a_hold_or_an_order_to_stop_keeps_both() {
+    walk_all(Work::held, &EFFECTS_OF_HOLDS);
 }
 
 /// The next crash falls into the recovery from the last one, and both members crash: no crash is special.

@@ -69,6 +69,7 @@ impl Pair {
             "ada",
         ]);
         pair.sta(&["passport", "issue", "--profile", "ada"]);
+        pair.sta(&["researcher", "add", "--dir", "de", "sofia", "--role", "safety", "--profile", "sofia"]);
         pair.upload_note().await;
         pair.sta(&[
             "dataset", "add", "--dir", "de", "survey", "--class", "open", "--origin", "de", "note.txt",
@@ -138,6 +139,11 @@ impl Pair {
     /// Ada's client.
     pub(super) fn ada(&self) -> Client {
         self.profile().client().unwrap()
+    }
+
+    /// The client of Sofia, who is responsible for safety in Germany.
+    pub(super) fn sofia(&self) -> Client {
+        Profile::open(Some(&self.path("sofia"))).unwrap().client().unwrap()
     }
 
     /// Ada's profile.

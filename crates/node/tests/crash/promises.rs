@@ -11,9 +11,10 @@ use super::{
     work::{Job, RAN, Work},
 };
 
-/// Entries that are about one job and happen to it once at most, at each of the members.
+/// Entries that are about one job, or one order to stop, and happen to it once at most, at each of the members.
 const ONCE: &str = "'job.submitted', 'job.refused', 'job.admission-received', 'job.cancel-asked', 'job.settled', 'job.ended',
-    'job.admitted', 'job.withdrawn', 'job.started', 'job.finished', 'offer.refused', 'offer.withdrawn'";
+    'job.admitted', 'job.withdrawn', 'job.started', 'job.finished', 'offer.refused', 'offer.withdrawn',
+    'job.suspended', 'job.resumed', 'hold.released', 'stop.received', 'stop.lifted'";
 
 /// Holds both members to everything.
 pub(super) async fn all_hold(pair: &Pair, work: &Work) {
@@ -24,6 +25,7 @@ pub(super) async fn all_hold(pair: &Pair, work: &Work) {
     }
     nothing_ran_unadmitted(pair);
     outputs_are_home(pair, &work.jobs[0]).await;
+    work.held.iter().for_each(|held| held.was_obeyed(pair));
     ledger_is_settled(pair).await;
     statements_are_equal(pair, work).await;
     entries_are_once(pair);

@@ -18,7 +18,10 @@ use sta_protocol::{
     job::{InputFile, JobSpec, Objective, Shape},
 };
 
-use super::pair::{NOTE, Nodes, Pair};
+use super::{
+    held::{self, Held},
+    pair::{NOTE, Nodes, Pair},
+};
 
 /// How long the work may take, whatever befalls it. A peer that was away often is only tried again after up to 30 s.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -52,6 +55,8 @@ pub(super) struct Job {
 /// All of the work.
 pub(super) struct Work {
     pub(super) jobs: Vec<Job>,
+    /// What holds them, where something does.
+    pub(super) held: Option<Held>,
 }
 
 impl Work {
@@ -66,7 +71,16 @@ impl Work {
                 job("stopped", "juelich", "cancelled", (0, 1), Cancel::WhenItRuns),
                 job("withdrawn", "juelich", "cancelled", (0, 1), Cancel::AtOnce),
             ],
+            held: None,
         }
+    }
+
+    /// Two jobs abroad: one that an order to stop suspends while it runs, and one that a gate holds until a person lets it go.
+    pub(super) fn held(pair: &Pair) -> Self {
+        let job = |name| Job::new(pair, name, "juelich", "completed", (1, 1), Cancel::Never);
+        let (ordered, mut released) = (job("ordered"), job("released"));
+        released.request = request(pair, released.id, held::training(released.spec()));
+        Self { held: Some(Held::new(pair, ordered.id)), jobs: vec![ordered, released] }
     }
 
     /// Does what is left to do, through a death, until nobody has anything left to do.
@@ -78,6 +92,9 @@ impl Work {
             for job in &mut self.jobs {
                 job.ask(pair, &client).await;
                 job.keeps_what_was_answered(pair);
+            }
+            if let Some(held) = &mut self.held {
+                held.ask(pair, &self.jobs[0]).await;
             }
             let open = self.open(pair);
             if open.is_empty() {
@@ -104,6 +121,7 @@ impl Work {
         ] {
             open.extend(pair.look(member, sql).into_iter().map(|what| format!("{member}: {what}")));
         }
+        open.extend(self.held.iter().flat_map(|held| held.open(pair)));
         open
     }
 }
@@ -124,8 +142,12 @@ impl Job {
     ) -> Self {
         let id = new_id();
         // Who runs is told at once, and what is cancelled would run on for long.
-        let script =
-            if end == "cancelled" { "echo ran; sleep 250" } else { "echo ran; cat note.txt >> copy.txt" };
+        let script = match (end, name) {
+            ("cancelled", _) => "echo ran; sleep 250",
+            // Long enough for an order to stop to meet it.
+            (_, "ordered") => "echo ran; sleep 4; cat note.txt >> copy.txt",
+            (_, _) => "echo ran; cat note.txt >> copy.txt",
+        };
         let spec = JobSpec {
             version: 1,
             name: name.to_owned(),
@@ -161,6 +183,10 @@ impl Job {
             answered: [false; 2],
             seen: None,
         }
+    }
+
+    fn spec(&self) -> JobSpec {
+        serde_json::from_value(self.request["spec"].clone()).unwrap()
     }
 
     /// Submits and cancels until each has been answered; the same request each time.
