@@ -3,7 +3,14 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use sta_node::{engines::RunId, store::audit};
+use sta_node::{
+    engines::RunId,
+    node::Node,
+    store::{
+        audit, outbox,
+        stop_orders::{self as table, KeptOrder},
+    },
+};
 use sta_protocol::{
     ids::StopOrderId,
     keys::SigningKey,
@@ -86,6 +93,11 @@ async fn an_order_of_canada_suspends_a_run_in_germany_and_every_site_answers_wit
     world.ca.post("otto", "/v1/stop-orders", &body).await.ok();
     let holds = world.de.get("otto", "/v1/holds").await.ok();
     assert_eq!(holds["holds"].as_array().unwrap().len(), 1, "{holds}");
+    // Another order under its id is none.
+    let other = StopOrder { reason: "Something else.".to_owned(), ..order.clone() };
+    let refused =
+        world.ca.post("otto", "/v1/stop-orders", &signed(&other, &world.ca.node.keys.signing).0).await;
+    assert_eq!(refused.rule().as_deref(), Some("REQ-004"), "{}", refused.text());
     // Nobody releases what an order has stopped.
     let hold = holds["holds"][0]["id"].as_str().unwrap();
     let refused =
@@ -161,4 +173,55 @@ async fn an_order_reaches_a_member_that_was_away_and_stops_what_came_after_it() 
         .await;
     // Another model's job is left alone.
     world.ca.finished("ada", &spec()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_looks_for_what_an_order_names_before_it_answers_also_when_the_order_lapsed_meanwhile() {
+    let world = World::open().await;
+    world.run();
+    let job = submitted(&world.ca, &training("juelich", 1_000_000)).await;
+    world.ca.wait_for("ada", &job, "running").await;
+    // As a node finds it that was killed when it had taken the order, and is started again when the order has lapsed.
+    let order = order(&world.ca, StopTarget::Job(job.parse().unwrap()));
+    let given = order.issued_at - SignedDuration::from_hours(2);
+    let order = StopOrder { issued_at: given, expires_at: given + SignedDuration::from_hours(1), ..order };
+    let (_, text) = signed(&order, &world.ca.node.keys.signing);
+    let kept = KeptOrder {
+        id: order.order,
+        sha256: text.payload_sha256().unwrap(),
+        member: order.member.clone(),
+        signed: text,
+        received_from: order.member.clone(),
+        received_at: given,
+        lift: None,
+        lifted_at: None,
+    };
+    let write = world.de.node.store.write(move |tx| {
+        table::put(tx, &kept)?;
+        table::put_site(tx, kept.id, &"juelich".parse().unwrap())
+    });
+    write.await.unwrap();
+    let found =
+        |node: &Node| node.store.read(|connection| table::acknowledgements(connection, order.order)).unwrap();
+    world.de.until("the site answers", |node| !found(node).is_empty()).await;
+    let answer = found(&world.de.node).pop().unwrap().0.peek_unverified().unwrap();
+    let stopped: Vec<String> = answer.stopped.iter().map(|stopped| stopped.job.to_string()).collect();
+    assert_eq!(stopped.join(","), job);
+    assert!(world.de.engine.is_suspended(RunId { job: job.parse().unwrap(), attempt: 1 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_lapsed_while_a_member_was_away_is_not_brought_for_ever() {
+    let world = World::open().await;
+    world.run();
+    world.network.cut("node.de.example");
+    let order = order(&world.ca, StopTarget::Site("juelich".parse().unwrap()));
+    let order = StopOrder { expires_at: order.issued_at + SignedDuration::from_secs(60), ..order };
+    world.ca.post("otto", "/v1/stop-orders", &signed(&order, &world.ca.node.keys.signing).0).await.ok();
+    tokio::time::sleep(std::time::Duration::from_secs(90)).await;
+    let waits = |node: &Node| node.store.read(outbox::lengths).unwrap();
+    assert!(!waits(&world.ca.node).is_empty());
+    world.network.connect("node.de.example", world.de.router.clone());
+    world.ca.until("nothing waits any more", |node| waits(node).is_empty()).await;
+    assert!(!knows(&world.de, "stop.received", order.order));
 }
