@@ -19,7 +19,7 @@ use crate::verdict::{Refusals, Verdict};
 mod data;
 mod outputs;
 
-pub use data::DataFacts;
+pub use data::{DataFacts, data_at};
 pub use outputs::{ExportFacts, ExportInputs, ReleaseFacts, ReleaseInputs, Steward, WayHome};
 
 /// What the node read from a passport after it verified it; nothing of a passport that did not verify.

@@ -42,6 +42,8 @@ pub(crate) fn spec() -> JobSpec {
         image: "host".to_owned(),
         project: "digits".parse().unwrap(),
         purpose: "research".to_owned(),
+        purpose_class: None,
+        exception_claimed: false,
         datasets: Vec::new(),
         inputs: Vec::new(),
         outputs: vec!["model.json".to_owned()],

@@ -191,6 +191,8 @@ pub(crate) fn spec(objective: Objective) -> Result<JobSpec> {
         image: "host".to_owned(),
         project: "digits".parse()?,
         purpose: "research".to_owned(),
+        purpose_class: None,
+        exception_claimed: false,
         datasets: vec!["ca/digits".parse()?],
         inputs: Vec::new(),
         outputs: vec!["model.json".to_owned()],

@@ -9,6 +9,7 @@ use crate::{
     class::Class,
     digest::Sha256Digest,
     ids::{DatasetId, JobId, ProjectId, SiteId},
+    purpose::Purpose,
 };
 
 pub use crate::{
@@ -39,6 +40,12 @@ pub struct JobSpec {
     pub project: ProjectId,
     /// What the data is used for, such as `research` or `health-research`.
     pub purpose: String,
+    /// Which purpose of the list it serves, where `purpose` is another word than those on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_class: Option<Purpose>,
+    /// The researcher claims an exception of Art. 5(1)(d), (f), (g) or (h) of Regulation (EU) 2024/1689: a lawyer must decide.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exception_claimed: bool,
     /// Registered datasets; their files appear in the working directory under their own names.
     pub datasets: Vec<DatasetId>,
     /// Files the researcher brings.
@@ -225,12 +232,7 @@ impl JobSpec {
                 "is empty or above 512 bytes: use `host` or an image name".to_owned(),
             ));
         }
-        if self.purpose.parse::<crate::ids::Jurisdiction>().is_err() {
-            return Err(invalid(
-                "purpose",
-                format!("is `{}`: use a short name such as `research`", self.purpose),
-            ));
-        }
+        self.validate_purpose()?;
         let lengths = [
             ("after", self.after.len()),
             ("site_options", self.site_options.len()),
@@ -252,6 +254,31 @@ impl JobSpec {
 }
 
 impl JobSpec {
+    /// Which purpose of the list the job serves, as its researcher declares it; `Unlisted` where nobody has said.
+    #[must_use]
+    pub fn listed_purpose(&self) -> Purpose {
+        let own = Purpose::from_word(&self.purpose);
+        self.purpose_class.or(own).unwrap_or(Purpose::Unlisted)
+    }
+
+    /// The class may be more exact than the word, and never hides one that the law names.
+    fn validate_purpose(&self) -> Result<(), InvalidJob> {
+        if self.purpose.parse::<crate::ids::Jurisdiction>().is_err() {
+            let problem = format!("is `{}`: use a short name such as `research`", self.purpose);
+            return Err(invalid("purpose", problem));
+        }
+        let named = Purpose::from_word(&self.purpose).filter(|purpose| purpose.is_named_by_law());
+        match (named, self.purpose_class) {
+            (Some(named), Some(class)) if named != class => {
+                let problem = format!(
+                    "is `{class}` and `purpose` is `{named}`, which the law names: leave `purpose_class` out"
+                );
+                Err(invalid("purpose_class", problem))
+            }
+            (_, _) => Ok(()),
+        }
+    }
+
     fn validate_options(&self) -> Result<(), InvalidJob> {
         if !(1..=ATTEMPTS_MAX).contains(&self.attempts_max) {
             let problem = format!("is {}: use 1 to {ATTEMPTS_MAX}", self.attempts_max);

@@ -29,6 +29,7 @@ pub mod keys;
 pub mod model;
 mod multi_signed;
 pub mod passport;
+pub mod purpose;
 pub mod record;
 pub mod refusal;
 pub mod stop_lift;

@@ -44,6 +44,19 @@ pub(super) struct Place<'a> {
     pub(super) home: &'a MemberId,
 }
 
+/// What the data of a job is at a site, as far as it does not depend on who asks: nobody is taken to have access.
+#[must_use]
+pub fn data_at(
+    treaty: &Treaty,
+    now: Timestamp,
+    site: &Site,
+    home: &MemberId,
+    spec: &JobSpec,
+    records: &[&DatasetRecord],
+) -> Vec<DataFacts> {
+    Place { treaty, now, site, home }.data_of(spec, records, &[])
+}
+
 impl Place<'_> {
     /// The facts of every dataset, then of every class of files that the researcher brings.
     pub(super) fn data_of(

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The words that facts of the gates can have: closed lists, so that a rule which compares with another word is found.
 //!
-//! What a record has a word for (modalities, kinds of document and of incident) is said in the record's own word.
+//! What a record has a word for (purposes, modalities, kinds of document and of incident) is said in the record's own word.
 
 use sta_protocol::{
     incident::IncidentKind,
     model::{DocumentKind, Modality},
 };
+
+pub use sta_protocol::purpose::Purpose;
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)* })*) => {$(
@@ -38,9 +40,10 @@ macro_rules! words {
         pub fn every_word() -> impl Iterator<Item = &'static str> {
             let all: [Vec<&'static str>; [$(stringify!($name)),*].len()] =
                 [$($name::ALL.iter().map(|word| word.as_str()).collect()),*];
-            let of_records = MODALITIES
+            let of_records = Purpose::ALL
                 .iter()
                 .map(|word| word.as_str())
+                .chain(MODALITIES.iter().map(|word| word.as_str()))
                 .chain(DOCUMENT_KINDS.iter().map(|word| word.as_str()))
                 .chain(INCIDENT_KINDS.iter().map(|word| word.as_str()));
             all.into_iter().flatten().chain(of_records)
@@ -49,56 +52,6 @@ macro_rules! words {
 }
 
 words! {
-    /// What a job, model or request is for. The first ten are the practices of Art. 5 of Regulation (EU) 2024/1689, the next
-    /// eight the areas of its Annex III.
-    Purpose {
-        /// Art. 5(1)(a): subliminal, manipulative or deceptive techniques.
-        Manipulation = "manipulation",
-        /// Art. 5(1)(b): age, disability, social or economic situation.
-        ExploitVulnerability = "exploit-vulnerability",
-        /// Art. 5(1)(c).
-        SocialScoring = "social-scoring",
-        /// Art. 5(1)(d): risk that a person commits a crime, from profiling alone.
-        CrimePrediction = "crime-prediction-by-profiling",
-        /// Art. 5(1)(e): face images from the internet or cameras.
-        FaceScraping = "untargeted-face-scraping",
-        /// Art. 5(1)(f).
-        EmotionAtWorkOrSchool = "emotion-at-work-or-school",
-        /// Art. 5(1)(g).
-        BiometricCategorisation = "biometric-sensitive-categorisation",
-        /// Art. 5(1)(h): in public spaces, for law enforcement.
-        RemoteBiometricIdentification = "realtime-remote-biometric-identification",
-        /// Art. 5(1)(ba), by Regulation (EU) 2026/1744.
-        IntimateImagery = "intimate-imagery-without-consent",
-        /// Art. 5(1)(bb), by Regulation (EU) 2026/1744.
-        ChildAbuseMaterial = "child-sexual-abuse-material",
-        /// Annex III(1).
-        Biometrics = "biometrics",
-        /// Annex III(2).
-        CriticalInfrastructure = "critical-infrastructure",
-        /// Annex III(3).
-        Education = "education",
-        /// Annex III(4).
-        Employment = "employment",
-        /// Annex III(5).
-        EssentialServices = "essential-services",
-        /// Annex III(6).
-        LawEnforcement = "law-enforcement",
-        /// Annex III(7).
-        Migration = "migration",
-        /// Annex III(8).
-        JusticeOrDemocracy = "justice-or-democracy",
-        /// Science without a purpose of its own in this list.
-        Research = "research",
-        /// Science about health.
-        HealthResearch = "health-research",
-        /// The work of a public body outside Annex III.
-        PublicService = "public-service",
-        /// A product or service outside Annex III.
-        Commercial = "commercial",
-        /// Nobody has said which of these it is.
-        Unlisted = "unlisted",
-    }
     /// What an operator is in law.
     OperatorForm {
         /// A company that PIPEDA or its like covers.

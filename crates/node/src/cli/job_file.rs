@@ -13,6 +13,7 @@ use sta_protocol::{
     class::Class,
     ids::{DatasetId, JobId, ProjectId, SiteId},
     job::{COUNT_MAX, InputFile, JobSpec, JobTraining, Objective, Shape},
+    purpose::Purpose,
 };
 
 use super::failure::{Exit, Failure, Trying};
@@ -39,6 +40,10 @@ pub struct JobFile {
     pub project: Option<ProjectId>,
     /// What the data is used for.
     pub purpose: Option<String>,
+    /// Which purpose of the list it serves, where `purpose` is another word.
+    pub purpose_class: Option<Purpose>,
+    /// Whether an exception of Art. 5 of the AI Act is claimed for it.
+    pub exception_claimed: bool,
     /// What to save.
     pub objective: Option<Goal>,
     /// Whole processor cores.
@@ -250,6 +255,8 @@ impl JobFile {
             image: self.image.clone().unwrap_or_else(|| IMAGE_DEFAULT.to_owned()),
             project: self.project.clone().ok_or_else(|| missing("project", "\"open-vision\""))?,
             purpose: self.purpose.clone().ok_or_else(|| missing("purpose", "\"research\""))?,
+            purpose_class: self.purpose_class,
+            exception_claimed: self.exception_claimed,
             datasets: self.datasets.clone(),
             inputs,
             outputs: self.outputs_of_all_tasks(),

@@ -11,6 +11,7 @@ use sta_protocol::{
     holder_proof::{HolderClaims, holder_proof},
     ids::{DatasetId, JobId, ProjectId, SiteId},
     job::{InputFile, JobSpec},
+    purpose::Purpose,
 };
 
 use super::{
@@ -48,6 +49,9 @@ pub(super) struct SubmitArgs {
     /// What the data is used for, such as health-research
     #[arg(long)]
     purpose: Option<String>,
+    /// Which purpose of the treaty's list it serves, where --purpose is another word, such as commercial
+    #[arg(long, value_name = "PURPOSE")]
+    purpose_class: Option<Purpose>,
     /// cheapest, cleanest or soonest
     #[arg(long)]
     objective: Option<Goal>,
@@ -182,6 +186,7 @@ fn describe(args: &SubmitArgs) -> Result<JobFile, Failure> {
     job.name = name.or(job.name);
     job.project = project.or(job.project);
     job.purpose = purpose.or(job.purpose);
+    job.purpose_class = args.purpose_class.or(job.purpose_class);
     job.image = image.or(job.image);
     job.objective = objective.or(job.objective);
     job.cpu_cores = cpu.or(job.cpu_cores);

@@ -20,6 +20,7 @@ use sta_protocol::{
 
 use super::{
     StepError, disk,
+    gates::admission::{self, Candidate, Screened},
     identity::{self, Shown},
     registry::verify_record,
     run, training,
@@ -52,20 +53,28 @@ pub async fn admit_offer(
     if let Some(answer) = earlier_answer(node, &offer, &signed)? {
         return Ok(answer);
     }
-    let decided = match decide(node, &offer)? {
-        // Only what the law allows is shown to the engine.
-        Ok(permit) => engine_consents(node, &offer).await?.map(|()| permit),
-        Err(refusals) => Err(refusals),
+    let (permit, screened) = match decide(node, &offer)? {
+        Ok(decided) => decided,
+        Err(refusals) => return record_refusal(node, offer, signed, refusals, None).await,
     };
-    let permit = match decided {
-        Ok(permit) => permit,
-        Err(refusals) => return record_refusal(node, offer, signed, refusals).await,
-    };
+    if let Some(refusals) = Refusals::from_reasons(screened.refusals(node)) {
+        return record_refusal(node, offer, signed, refusals, Some(screened)).await;
+    }
+    // Only what the law allows is shown to the engine.
+    if let Err(refusals) = engine_consents(node, &offer).await? {
+        return record_refusal(node, offer, signed, refusals, Some(screened)).await;
+    }
     let trains = training::at_admission(node, &offer)?;
     if let Some(refusals) = trains.as_ref().and_then(|trains| Refusals::from_reasons(trains.refusals(node))) {
-        return record_refusal(node, offer, signed, refusals).await;
+        return record_refusal(node, offer, signed, refusals, Some(screened)).await;
     }
-    record(node, offer, signed, permit, trains).await
+    record(node, offer, signed, permit, Asked { screened, trains }).await
+}
+
+/// What the gates said of an offered job.
+struct Asked {
+    screened: Screened,
+    trains: Option<training::Registered>,
 }
 
 /// The offer, if its home signed it and it is for this node.
@@ -124,8 +133,8 @@ fn answer_known(
     }))
 }
 
-/// The host's own decision, by its own rules and its own reading of the facts.
-fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepError> {
+/// The host's own decision, by its own rules and its own reading of the facts, with what its gate for jobs says.
+fn decide(node: &Node, offer: &Offer) -> Result<Result<(Permit, Screened), Refusals>, StepError> {
     let now = node.outside.now();
     let no =
         |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
@@ -146,7 +155,13 @@ fn decide(node: &Node, offer: &Offer) -> Result<Result<Permit, Refusals>, StepEr
         Ok(records) => records,
         Err(refusals) => return Ok(Err(refusals)),
     };
-    permit(node, offer, site, &records, now)
+    let permit = match permit(node, offer, site, &records, now)? {
+        Ok(permit) => permit,
+        Err(refusals) => return Ok(Err(refusals)),
+    };
+    let candidate =
+        Candidate { job: offer.job, home: &offer.home, spec: &offer.spec, site, records: &records };
+    Ok(Ok((permit, admission::screen(node, &candidate))))
 }
 
 /// Whether the site's engine could ever run the job for this researcher.
@@ -246,18 +261,20 @@ async fn record_refusal(
     offer: Verified<Offer>,
     signed: Signed<Offer>,
     refusals: Refusals,
+    screened: Option<Screened>,
 ) -> Result<OfferAnswer, StepError> {
     let refusals = refusals.into_vec();
     for refusal in &refusals {
         node.metrics.refused(&refusal.rule);
     }
-    let (member, now) = (node.member().clone(), node.outside.now());
+    let (member, now, guards) = (node.member().clone(), node.outside.now(), node.guards.clone());
     let answer = node.store.write(move |tx| {
         if let Some(answer) = answer_known(tx.connection(), &member, &offer, &signed)? {
             return Ok(answer);
         }
         hosted::refuse_offer(tx, offer.offer, &refusals, now)?;
         tx.audit(entry("offer.refused", &offer, serde_json::json!({"refusals": refusals}), now));
+        screened.into_iter().try_for_each(|screened| screened.note(tx, &guards))?;
         Ok(OfferAnswer::Refused(refusals))
     });
     Ok(answer.await?)
@@ -269,7 +286,7 @@ async fn record(
     offer: Verified<Offer>,
     signed: Signed<Offer>,
     permit: Permit,
-    trains: Option<training::Registered>,
+    asked: Asked,
 ) -> Result<OfferAnswer, StepError> {
     let Some((site, settings)) = node.own_site(&offer.site) else {
         return Err(StepError::refused(
@@ -305,7 +322,8 @@ async fn record(
             Ok(admitted) => {
                 blob_uses::need(tx, Side::Host, offer.job, &project, &files)?;
                 let answer = keep(tx, &offer, signed, admission, &admitted, &put_lane, now)?;
-                if let Some(trains) = trains {
+                asked.screened.begin(tx, &guards, offer.job, now)?;
+                if let Some(trains) = asked.trains {
                     trains.begin(tx, &guards, now)?;
                 }
                 Ok(answer)
@@ -314,6 +332,7 @@ async fn record(
                 let refusals = refusals.into_vec();
                 hosted::refuse_offer(tx, offer.offer, &refusals, now)?;
                 tx.audit(entry("offer.refused", &offer, serde_json::json!({"refusals": refusals}), now));
+                asked.screened.note(tx, &guards)?;
                 Ok(OfferAnswer::Refused(refusals))
             }
         }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use sta_protocol::{
-    federation::{Admission, OfferAnswer, VERSION},
+    federation::{Admission, Offer, OfferAnswer, VERSION},
     ids::{MemberId, TransferId},
     jws::Signed,
     refusal::{Refusal, RefusalCode},
@@ -12,7 +12,8 @@ use sta_protocol::{
 use super::{
     StepError, admit,
     dossier::{AnswerNote, CandidateNote, Dossier},
-    submit,
+    gates::admission::{self, Candidate, Screened},
+    registry, submit,
 };
 use crate::{
     node::Node,
@@ -172,26 +173,56 @@ async fn try_next(node: &Node, id: i64, job: HomeJob, note: AnswerNote) -> Resul
     let void = TransferId::new(node.outside.now_ms(), node.outside.random());
     let mut next = job.clone();
     next.add_answer(note.clone())?;
-    let choice = Dossier::of(&next)?.next().cloned();
     let offered =
         job.offer.as_ref().map(Signed::peek_unverified).transpose().map_err(|_| damaged(&job, "offer"))?;
+    let (choice, screened) = match &offered {
+        Some(offered) => next_screened(node, &mut next, offered)?,
+        None => (None, Vec::new()),
+    };
     if let (Some(choice), Some(offered)) = (&choice, offered) {
         submit::make_offer(node, &mut next, choice, &offered.datasets, offered.expires_at)?;
     }
-    let member = node.member().clone();
+    let (member, guards) = (node.member().clone(), node.guards.clone());
     let woken = choice.as_ref().map(|choice| outbox::Lane::Peer(choice.member.clone()));
     let write = node.store.write(move |tx| {
         outbox::done(tx, id)?;
         let Some(now_job) = still_offered(tx, &job)? else { return Ok(()) };
         free_hold(tx, &now_job, void, now)?;
         next.cancel_asked = now_job.cancel_asked;
-        go_on(tx, next, choice.as_ref(), &member, now)
+        go_on(tx, next, choice.as_ref(), &member, now)?;
+        screened.into_iter().try_for_each(|answer| answer.note(tx, &guards))
     });
     write.await?;
     if let Some(lane) = woken {
         node.wake(&lane);
     }
     Ok(())
+}
+
+/// The best site that has not answered yet and to which the gate lets the job go today, with what the gate said of each that
+/// it was asked about.
+fn next_screened(
+    node: &Node,
+    job: &mut HomeJob,
+    offered: &Offer,
+) -> Result<(Option<CandidateNote>, Vec<Screened>), StepError> {
+    let records: Vec<_> =
+        offered.datasets.iter().filter_map(|signed| registry::verify_record(node, signed).ok()).collect();
+    let mut said = Vec::new();
+    loop {
+        let Some(choice) = Dossier::of(job)?.next().cloned() else { return Ok((None, said)) };
+        let site = node.treaty.site(&choice.site).ok_or_else(|| damaged(job, "site"))?;
+        let candidate =
+            Candidate { job: job.id, home: node.member(), spec: &job.spec, site, records: &records };
+        let answer = admission::screen(node, &candidate);
+        let refusals = answer.refusals(node);
+        said.push(answer);
+        if refusals.is_empty() {
+            return Ok((Some(choice), said));
+        }
+        let (site, by, at) = (choice.site, node.member().clone(), node.outside.now());
+        job.add_answer(AnswerNote { site, by, at, admitted: false, refusals })?;
+    }
 }
 
 fn go_on(

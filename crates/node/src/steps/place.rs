@@ -11,7 +11,7 @@ use sta_decide::{
 };
 use sta_protocol::{
     federation::DatasetRecord,
-    ids::ResearcherId,
+    ids::{JobId, ResearcherId},
     job::JobSpec,
     refusal::{Refusal, RefusalCode},
     treaty::Site,
@@ -19,6 +19,7 @@ use sta_protocol::{
 
 use super::{
     dossier::{CandidateNote, Dossier},
+    gates::admission::{self, Screened},
     identity::Proven,
 };
 use crate::{node::Node, store::StoreError};
@@ -28,6 +29,8 @@ const STAGING_BYTES_PER_S: u64 = 20_000_000;
 
 /// What home knows when it decides.
 pub struct Asked<'a> {
+    /// The job's id.
+    pub job: JobId,
     /// The job.
     pub spec: &'a JobSpec,
     /// Who asks.
@@ -42,19 +45,25 @@ pub struct Asked<'a> {
     pub available_micro: i64,
 }
 
-/// Decides on every site. The dossier keeps them all, also those that the researcher ruled out.
+/// Decides on every site. The dossier keeps them all, also those that the researcher ruled out. Second: what the gate for jobs
+/// says of each site that the rules about jobs permit.
 ///
 /// # Errors
 /// A fact could not be read.
-pub fn decide(node: &Node, asked: &Asked<'_>) -> Result<Dossier, StoreError> {
+pub(super) fn decide(node: &Node, asked: &Asked<'_>) -> Result<(Dossier, Vec<Screened>), StoreError> {
     let mut notes = Vec::new();
-    let mut candidates = Vec::new();
+    let (mut candidates, mut screened) = (Vec::new(), Vec::new());
     for site in &node.treaty.sites {
         let mut note = measure(node, site, asked)?;
         match permit(node, site, asked, &note)?.into_result() {
             Ok(permit) => {
-                note.permitted_by = permit.allowed_by().to_vec();
-                candidates.push(candidate(node, permit, &note));
+                let answer = admission::screen(node, &asked.at(node, site));
+                note.refusals = answer.refusals(node);
+                if note.refusals.is_empty() {
+                    note.permitted_by = permit.allowed_by().to_vec();
+                    candidates.push(candidate(node, permit, &note));
+                }
+                screened.push(answer);
             }
             Err(refusals) => note.refusals = refusals.into_vec(),
         }
@@ -64,7 +73,7 @@ pub fn decide(node: &Node, asked: &Asked<'_>) -> Result<Dossier, StoreError> {
         note_ranks(&mut notes, &placement);
     }
     notes.sort_by_key(|note| (note.rank.unwrap_or(u32::MAX), note.site.clone()));
-    Ok(Dossier {
+    let dossier = Dossier {
         version: 1,
         decided_at: node.outside.now(),
         treaty: node.treaty_digest(),
@@ -72,7 +81,15 @@ pub fn decide(node: &Node, asked: &Asked<'_>) -> Result<Dossier, StoreError> {
         refusals: no_site_left(node, &notes).into_iter().collect(),
         candidates: notes,
         answers: Vec::new(),
-    })
+    };
+    Ok((dossier, screened))
+}
+
+impl Asked<'_> {
+    fn at<'b>(&'b self, node: &'b Node, site: &'b Site) -> admission::Candidate<'b> {
+        let Self { job, spec, records, .. } = *self;
+        admission::Candidate { job, home: node.member(), spec, site, records }
+    }
 }
 
 /// One reason for all sites, where the researcher's own choice left none.

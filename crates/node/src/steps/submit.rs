@@ -15,6 +15,7 @@ use sta_protocol::{
 use super::{
     StepError,
     dossier::{CandidateNote, Dossier},
+    gates::admission::Screened,
     identity::{self, Proven, Shown},
     place::{self, Asked},
     wait,
@@ -97,7 +98,8 @@ pub(super) async fn decide_on(
     let proven = match identity::verify(&node.treaty, node.member(), &shown, now) {
         Ok(proven) => proven,
         Err(refusals) => {
-            return refuse(node, job, Dossier::without_sites(node, refusals.into_vec()), decided).await;
+            let dossier = Dossier::without_sites(node, refusals.into_vec());
+            return refuse(node, job, (dossier, Vec::new()), decided).await;
         }
     };
     if decided == Decided::AtOnce && !job.spec.after.is_empty() {
@@ -105,13 +107,15 @@ pub(super) async fn decide_on(
     }
     learn_datasets(node, &job.spec).await?;
     let (records, signed_records) = dataset_records(node, &job.spec)?;
-    let (dossier, project_known) = decide(node, researcher, &job.spec, &proven, &records)?;
+    let (dossier, mut screened, project_known) = decide(node, researcher, &job, &proven, &records)?;
     let Some(choice) = dossier.next().cloned().filter(|_| project_known) else {
-        return refuse(node, job, dossier, decided).await;
+        return refuse(node, job, (dossier, screened), decided).await;
     };
+    // What is said of the site that is chosen goes into the log beside the offer to it.
+    screened.retain(|answer| answer.site == choice.site);
     job.dossier = dossier.to_json();
     make_offer(node, &mut job, &choice, &signed_records, proven.expires_at)?;
-    record(node, job, choice, decided).await
+    record(node, job, (choice, screened), decided).await
 }
 
 impl Dossier {
@@ -223,19 +227,21 @@ fn dataset_records(
     Ok((records, signed_records))
 }
 
-/// Reads what only the store knows, then decides. Second: whether there is a project to pay at all.
+/// Reads what only the store knows, then decides. Third: whether there is a project to pay at all.
 fn decide(
     node: &Node,
     researcher: &Researcher,
-    spec: &JobSpec,
+    job: &HomeJob,
     proven: &Proven,
     records: &[DatasetRecord],
-) -> Result<(Dossier, bool), StepError> {
+) -> Result<(Dossier, Vec<Screened>, bool), StepError> {
+    let spec = &job.spec;
     let (account, in_project) = node.store.read(|connection| {
         let account = ledger::account(connection, &spec.project)?;
         Ok((account, registry::is_in_project(connection, &spec.project, &researcher.id)?))
     })?;
     let asked = Asked {
+        job: job.id,
         spec,
         researcher: &researcher.id,
         proven,
@@ -243,12 +249,12 @@ fn decide(
         project_active: in_project,
         available_micro: account.map_or(0, |account| account.available()),
     };
-    let mut dossier = place::decide(node, &asked)?;
+    let (mut dossier, screened) = place::decide(node, &asked)?;
     if account.is_none() || !in_project {
         let facts = [("project", spec.project.to_string())];
         dossier.refusals.push(Refusal::new(RefusalCode::ProjectUnknown, node.member(), facts));
     }
-    Ok((dossier, account.is_some() && in_project))
+    Ok((dossier, screened, account.is_some() && in_project))
 }
 
 /// Signs the offer to the chosen site and sets what the job knows of it.
@@ -313,16 +319,16 @@ pub(super) fn hold_and_send(
     Ok(Ok(()))
 }
 
-/// Job, hold, offer and audit entry become durable together, or none of them.
+/// Job, hold, offer, the gate's answer and audit entries become durable together, or none of them.
 async fn record(
     node: &Node,
     mut job: HomeJob,
-    choice: CandidateNote,
+    (choice, screened): (CandidateNote, Vec<Screened>),
     decided: Decided,
 ) -> Result<HomeJob, StepError> {
     job.state = HomeState::Offered;
     let (member, now, lane) = (node.member().clone(), node.outside.now(), Lane::Peer(choice.member.clone()));
-    let (researcher, request) = (job.researcher.clone(), job.request_sha256);
+    let (researcher, request, guards) = (job.researcher.clone(), job.request_sha256, node.guards.clone());
     let job = node
         .store
         .write(move |tx| {
@@ -339,6 +345,7 @@ async fn record(
             let taken =
                 if refused { entry("job.refused", &job, now) } else { entry("job.submitted", &job, now) };
             tx.audit(taken);
+            screened.into_iter().try_for_each(|answer| answer.note(tx, &guards))?;
             Ok(job)
         })
         .await?;
@@ -371,7 +378,7 @@ async fn keep_waiting(node: &Node, researcher: &Researcher, mut job: HomeJob) ->
         let facts = [("project", project.to_string())];
         let refusal = Refusal::new(RefusalCode::ProjectUnknown, node.member(), facts);
         let dossier = Dossier::without_sites(node, vec![refusal]);
-        return refuse(node, job, dossier, Decided::AtOnce).await;
+        return refuse(node, job, (dossier, Vec::new()), Decided::AtOnce).await;
     }
     let (now, request) = (node.outside.now(), job.request_sha256);
     (job.state, job.dossier) = (HomeState::Waiting, Dossier::without_sites(node, Vec::new()).to_json());
@@ -409,21 +416,21 @@ impl HomeJob {
     }
 }
 
-/// Records that nobody may or can run the job.
+/// Records that nobody may or can run the job, and what the gate said of the sites that it was asked about.
 ///
 /// # Errors
 /// The store failed.
 pub(super) async fn refuse(
     node: &Node,
     mut job: HomeJob,
-    dossier: Dossier,
+    (dossier, screened): (Dossier, Vec<Screened>),
     decided: Decided,
 ) -> Result<HomeJob, StepError> {
     let now = node.outside.now();
     for refusal in dossier.all_refusals() {
         node.metrics.refused(&refusal.rule);
     }
-    let (researcher, request) = (job.researcher.clone(), job.request_sha256);
+    let (researcher, request, guards) = (job.researcher.clone(), job.request_sha256, node.guards.clone());
     job.state = HomeState::Refused;
     job.dossier = dossier.to_json();
     job.ended_at = Some(now);
@@ -433,6 +440,7 @@ pub(super) async fn refuse(
         }
         put(tx, &job, decided)?;
         tx.audit(entry("job.refused", &job, now));
+        screened.into_iter().try_for_each(|answer| answer.note(tx, &guards))?;
         Ok(job)
     });
     let job = written.await?;

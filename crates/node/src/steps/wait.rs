@@ -89,7 +89,7 @@ pub async fn decide(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
 
 async fn refuse(node: &Node, job: HomeJob, refusal: Refusal) -> Result<HomeJob, StepError> {
     let dossier = Dossier::without_sites(node, vec![refusal]);
-    submit::refuse(node, job, dossier, Decided::Later).await
+    submit::refuse(node, job, (dossier, Vec::new()), Decided::Later).await
 }
 
 /// The first of a job's predecessors that ended in another way than completed.

@@ -114,6 +114,7 @@ async fn weights_trained_abroad_come_home_when_their_evaluation_is_there() {
         .as_array()
         .unwrap()
         .iter()
+        .filter(|one| one["gate"] == "export-weights")
         .map(|one| one["verdict"].as_str().unwrap())
         .collect();
     assert_eq!((verdicts[0], *verdicts.last().unwrap()), ("ALLOW", "DENY"), "{verdicts:?}");
@@ -219,7 +220,7 @@ async fn the_harm_budget_of_a_window_runs_out_and_is_fresh_in_the_next() {
 }
 
 /// The records of the gates in the order of the log.
-fn records(node: &TestNode) -> Vec<(String, Value)> {
+pub(super) fn records(node: &TestNode) -> Vec<(String, Value)> {
     node.node
         .store
         .read(|connection| {
@@ -237,7 +238,7 @@ fn records(node: &TestNode) -> Vec<(String, Value)> {
         .unwrap()
 }
 
-fn replay(records: &[(String, Value)]) -> Result<(), (usize, Differs)> {
+pub(super) fn replay(records: &[(String, Value)]) -> Result<(), (usize, Differs)> {
     let mut replay = Replay::new([]);
     for (number, (kind, payload)) in records.iter().enumerate() {
         let outcome = |payload: &Value| {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+mod admission;
 mod attempts;
 mod audit_log;
 mod files;

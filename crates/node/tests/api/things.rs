@@ -111,6 +111,8 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
     let full = JobSpec {
         shape,
         outputs_weights: vec!["model.json".to_owned()],
+        purpose_class: Some(sta_protocol::purpose::Purpose::LawEnforcement),
+        exception_claimed: true,
         after: vec![world.ca.job_id()],
         attempts_max: 2,
         site_options: options,

@@ -79,6 +79,8 @@ impl Job {
             image: "host".to_owned(),
             project: "crossing".parse().unwrap(),
             purpose: "research".to_owned(),
+            purpose_class: None,
+            exception_claimed: false,
             datasets: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),

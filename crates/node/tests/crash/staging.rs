@@ -59,6 +59,8 @@ fn spec(input: &LocalFile) -> JobSpec {
         image: "host".to_owned(),
         project: "crossing".parse().unwrap(),
         purpose: "research".to_owned(),
+        purpose_class: None,
+        exception_claimed: false,
         datasets: Vec::new(),
         inputs: vec![InputFile {
             name: "large.bin".to_owned(),

@@ -155,6 +155,8 @@ impl Job {
             image: "host".to_owned(),
             project: "crossing".parse().unwrap(),
             purpose: "research".to_owned(),
+            purpose_class: None,
+            exception_claimed: false,
             datasets: if end == "refused" { vec!["de/survey".parse().unwrap()] } else { Vec::new() },
             inputs: if end == "completed" { vec![note()] } else { Vec::new() },
             outputs: if end == "completed" { vec!["copy.txt".to_owned()] } else { Vec::new() },

@@ -187,6 +187,8 @@ fn submit(random: &mut Random, number: usize) -> Operation {
         image: "host".to_owned(),
         project: project.parse().expect("a name"),
         purpose: if random.percent(95) { "research" } else { "marketing" }.to_owned(),
+        purpose_class: None,
+        exception_claimed: false,
         datasets,
         inputs: own_input.then(|| fixture.inputs[fixture.people[person].home].clone()).into_iter().collect(),
         outputs: with_output.then(|| "model.bin".to_owned()).into_iter().collect(),

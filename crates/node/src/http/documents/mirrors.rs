@@ -34,6 +34,12 @@ pub struct JobSpecDocument {
     pub project: String,
     /// What the data is used for, such as `research` or `health-research`.
     pub purpose: String,
+    /// Which purpose of the list it serves, where `purpose` is another word than those on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_class: Option<String>,
+    /// An exception of Art. 5(1)(d), (f), (g) or (h) of Regulation (EU) 2024/1689 is claimed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exception_claimed: bool,
     /// Registered datasets, `member/name`.
     pub datasets: Vec<String>,
     /// Files the researcher brings.

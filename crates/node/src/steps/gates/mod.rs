@@ -27,6 +27,7 @@ use crate::{
     store::{StoreError, Tx, audit::PendingEntry, gates as table},
 };
 
+pub(crate) mod admission;
 pub mod facts;
 pub mod guards;
 pub mod models;

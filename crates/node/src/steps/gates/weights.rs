@@ -42,10 +42,10 @@ pub fn is_weights(spec: &JobSpec, output: &str) -> bool {
 /// market by that.
 #[must_use]
 pub fn intent(spec: &JobSpec, class: Class) -> Intent {
-    let purpose = Purpose::from_word(&spec.purpose).unwrap_or(Purpose::Unlisted);
+    let purpose = spec.listed_purpose();
     Intent {
         purpose: declared(purpose),
-        exception_claimed: declared(false),
+        exception_claimed: declared(spec.exception_claimed),
         research_only: declared(matches!(purpose, Purpose::Research | Purpose::HealthResearch)),
         market_eu: declared(false),
         place_on_market: declared(false),
