@@ -44,6 +44,17 @@ pub struct RawConfig {
     /// What its gates go by beside rules.
     #[serde(default, skip_serializing_if = "GatesConfig::is_usual")]
     pub gates: GatesConfig,
+    /// The member's own rule packs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub policies: PoliciesConfig,
+}
+
+/// A member's own rule packs, `[policies]` in `sta.toml`: they make answers of the gates stricter and never looser.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoliciesConfig {
+    /// Files of packs that hold for everything this node decides, relative to its directory.
+    pub national: Vec<PathBuf>,
 }
 
 /// How orders to stop are obeyed, `[stop]` in `sta.toml`.
@@ -116,6 +127,9 @@ pub struct RawSite {
     /// How the time of its processors and accelerators becomes operations.
     #[serde(default, skip_serializing_if = "is_default")]
     pub flops: FlopsConfig,
+    /// Files of the operator's own rule packs, relative to the node's directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PathBuf>,
 }
 
 impl RawSite {
@@ -161,6 +175,8 @@ pub struct Config {
     pub stop: StopConfig,
     /// What its gates go by beside rules.
     pub gates: GatesConfig,
+    /// The member's own rule packs.
+    pub policies: PoliciesConfig,
 }
 
 /// One site that this node drives.
@@ -176,6 +192,8 @@ pub struct SiteConfig {
     pub handed_over_max: u32,
     /// How the time of its processors and accelerators becomes operations.
     pub flops: FlopsConfig,
+    /// Files of the operator's own rule packs, relative to the node's directory.
+    pub policies: Vec<PathBuf>,
 }
 
 /// What runs the jobs of a site.
@@ -339,6 +357,7 @@ impl Config {
                 queue_max: site.queue_max,
                 handed_over_max,
                 flops: site.flops,
+                policies: site.policies,
             })
         });
         let sites = sites.collect::<Result<_, ConfigError>>()?;
@@ -350,6 +369,7 @@ impl Config {
             disk: raw.disk,
             stop: raw.stop,
             gates: raw.gates,
+            policies: raw.policies,
             sites,
         })
     }

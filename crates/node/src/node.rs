@@ -25,6 +25,7 @@ use crate::{
     metrics::Metrics,
     outside::Outside,
     peers::{inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
+    policies::OwnPacks,
     steps::{arrive, disk, gates::guards::Guards, incident, registry::VerifiedRecords},
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
@@ -40,6 +41,8 @@ pub struct Node {
     pub treaty: VerifiedTreaty,
     /// The rules in force, by the treaty's digests.
     pub rules: Rules,
+    /// The packs of this member and of its sites' operators, over those of the treaty.
+    pub own_packs: OwnPacks,
     /// Its private keys.
     pub keys: Keys,
     /// Its memory.
@@ -79,6 +82,9 @@ pub enum StartError {
     /// The treaty is not one this node may act under.
     #[error("cannot act under the treaty: {0}")]
     Treaty(String),
+    /// A pack of this member or of a site does not hold.
+    #[error("cannot go by its own rule packs: {0}")]
+    Policies(String),
     /// The guardrail's settings do not hold.
     #[error("cannot bound harm: {0}")]
     Guardrail(String),
@@ -100,6 +106,7 @@ impl Node {
         let treaty = signed_treaty.verify().map_err(|error| StartError::Treaty(error.to_string()))?;
         check_treaty(&treaty, &config, &keys)?;
         let rules = crate::policies::in_force(&treaty, &config.directory).map_err(StartError::Treaty)?;
+        let own_packs = OwnPacks::load(&config, &rules).map_err(StartError::Policies)?;
         let guards = Guards::new(config.gates.guardrail_terms())
             .map_err(|error| StartError::Guardrail(error.to_string()))?;
         let log_keys = LogKeys { signer: Keys::load_log(&config.directory.join("keys"))? };
@@ -122,6 +129,7 @@ impl Node {
             config,
             treaty,
             rules,
+            own_packs,
             keys,
             store,
             blobs,
@@ -253,7 +261,7 @@ impl Node {
         let entry = PendingEntry {
             kind: "node.started",
             subject: self.config.member.to_string(),
-            payload: serde_json::json!({"treaty": self.treaty.digest(), "rules": self.rules.digest(), "version": env!("CARGO_PKG_VERSION")}),
+            payload: serde_json::json!({"treaty": self.treaty.digest(), "rules": self.rules.digest(), "own_rules": self.own_packs.digests().collect::<Vec<_>>(), "version": env!("CARGO_PKG_VERSION")}),
             at: self.outside.now(),
         };
         self.store

@@ -21,7 +21,9 @@ use super::{
     profile::{OPERATOR_TOKEN, fresh_token},
 };
 use crate::{
-    config::{CONFIG_FILE, DiskConfig, FlopsConfig, GatesConfig, RawConfig, RawSite, StopConfig},
+    config::{
+        CONFIG_FILE, DiskConfig, FlopsConfig, GatesConfig, PoliciesConfig, RawConfig, RawSite, StopConfig,
+    },
     keys::{Keys, write_secret},
     outside::SystemChance,
 };
@@ -140,6 +142,7 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
         slurm: None,
         queue_max: QUEUE_MAX,
         handed_over_max: None,
+        policies: Vec::new(),
     };
     let config = RawConfig {
         stop: StopConfig::default(),
@@ -149,6 +152,7 @@ fn write_config(args: &InitArgs, origin: &str) -> Result<(), Failure> {
         sites: args.sites.iter().map(site).collect(),
         disk: DiskConfig::default(),
         gates: GatesConfig::default(),
+        policies: PoliciesConfig::default(),
     };
     let path = args.dir.join(CONFIG_FILE);
     let doing = format!("write `{}`", path.display());

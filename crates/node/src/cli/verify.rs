@@ -43,6 +43,9 @@ pub struct VerifyArgs {
     /// Come to every decision of the gates again, from the payloads in exported logs (`sta audit export --payloads`)
     #[arg(long)]
     replay: bool,
+    /// With --replay, a directory of rule packs beside the shipped ones: those of members and sites
+    #[arg(long, value_name = "DIR", requires = "replay")]
+    policies: Option<PathBuf>,
     /// Exported log directories, *.tlog-proof files, and signed documents (receipt, admission, offer, ...) as compact JWS
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -120,7 +123,7 @@ pub fn run(args: &VerifyArgs, style: Style) -> Result<ExitCode, Failure> {
     for path in &args.paths {
         let checked = verify(&treaty, path).and_then(|holds| match holds {
             Holds::Log { member, origin, entries, root, witnesses, .. } if args.replay => {
-                let replayed = Some(replay::replay(path, entries)?);
+                let replayed = Some(replay::replay(path, entries, args.policies.as_deref())?);
                 Ok(Holds::Log { member, origin, entries, root, witnesses, replayed })
             }
             other => Ok(other),

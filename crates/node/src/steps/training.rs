@@ -290,7 +290,7 @@ fn asking(
         ("run".to_owned(), registration.run.to_string()),
     ]);
     let tenant = format!("{}/{}", offer.home, offer.spec.project);
-    let mut asking = Asking::of(&question, subject, &tenant);
+    let mut asking = Asking::of(&question, subject, &tenant).at(&offer.site);
     debug_assert_eq!(asking.action, Action::Train);
     let is_stated = |path: &str| STATED.iter().any(|name| path == format!("model.{name}"));
     asking.assumed =

@@ -153,10 +153,7 @@ async fn a_claimed_exception_is_for_a_lawyer_to_decide_and_a_class_never_hides_w
     assert_eq!(refused.rule().as_deref(), Some("HLD-001"));
     spec.purpose_class = Some(Purpose::Research);
     let refused = world.ca.submit("ada", &spec).await;
-    assert_eq!(
-        (refused.status, refused.rule().as_deref()),
-        (StatusCode::BAD_REQUEST, Some("REQ-002"))
-    );
+    assert_eq!((refused.status, refused.rule().as_deref()), (StatusCode::BAD_REQUEST, Some("REQ-002")));
     assert_eq!(refused.json()["reasons"][0]["facts"]["field"], "purpose_class");
 }
 

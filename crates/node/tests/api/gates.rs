@@ -239,7 +239,15 @@ pub(super) fn records(node: &TestNode) -> Vec<(String, Value)> {
 }
 
 pub(super) fn replay(records: &[(String, Value)]) -> Result<(), (usize, Differs)> {
-    let mut replay = Replay::new([]);
+    replay_with(records, [])
+}
+
+/// The same with packs beside the shipped ones.
+pub(super) fn replay_with(
+    records: &[(String, Value)],
+    packs: impl IntoIterator<Item = String>,
+) -> Result<(), (usize, Differs)> {
+    let mut replay = Replay::new(packs);
     for (number, (kind, payload)) in records.iter().enumerate() {
         let outcome = |payload: &Value| {
             let mut payload = payload.clone();

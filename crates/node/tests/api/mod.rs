@@ -18,6 +18,7 @@ mod incidents;
 mod jobs;
 mod members;
 mod outputs;
+mod own_packs;
 mod problems;
 mod queues;
 mod registry;

@@ -16,7 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use sta_decide::authorize::SHIPPED_PACKS;
 use sta_node::{
     config::{
-        Config, DiskConfig, DrivenEngine, FlopsConfig, GatesConfig, SiteConfig, SiteEngine, StopConfig,
+        Config, DiskConfig, DrivenEngine, FlopsConfig, GatesConfig, PoliciesConfig, SiteConfig, SiteEngine,
+        StopConfig,
     },
     keys::Keys,
     node::{Engines, Node},
@@ -131,12 +132,14 @@ pub(super) fn config(member: usize, directory: &Path) -> Config {
                 queue_max: 3,
                 handed_over_max: 4,
                 flops: FlopsConfig::default(),
+                policies: Vec::new(),
             })
             .collect(),
         // A run must not depend on how full this machine's disk is.
         disk: DiskConfig { bytes_free_min: 0, ..DiskConfig::default() },
         gates: GatesConfig::default(),
         stop: StopConfig::default(),
+        policies: PoliciesConfig::default(),
     }
 }
 

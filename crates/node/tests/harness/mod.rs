@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use axum::Router;
 use sta_node::{
     config::{
-        Config, DiskConfig, DrivenEngine, FlopsConfig, GatesConfig, SiteConfig, SiteEngine, StopConfig,
+        Config, DiskConfig, DrivenEngine, FlopsConfig, GatesConfig, PoliciesConfig, SiteConfig, SiteEngine,
+        StopConfig,
     },
     engines::{
         Capacity,
@@ -89,20 +90,25 @@ enum EngineKind {
 impl World {
     /// Three nodes under one treaty, with people and the project `digits`.
     pub(crate) async fn open() -> Self {
-        Self::open_over(EngineKind::Fake, roomy()).await
+        Self::open_over(EngineKind::Fake, roomy(), &[]).await
+    }
+
+    /// The same, where nodes have rule packs of their own: member, site or none, text.
+    pub(crate) async fn with_packs(packs: &[(&str, Option<&str>, &str)]) -> Self {
+        Self::open_over(EngineKind::Fake, roomy(), packs).await
     }
 
     /// The same, with so much of the disk for files at each node.
     pub(crate) async fn open_on(disk: DiskConfig) -> Self {
-        Self::open_over(EngineKind::Fake, disk).await
+        Self::open_over(EngineKind::Fake, disk, &[]).await
     }
 
     /// The same with sites that wait for their agents.
     pub(crate) async fn with_agents() -> Self {
-        Self::open_over(EngineKind::Agent, roomy()).await
+        Self::open_over(EngineKind::Agent, roomy(), &[]).await
     }
 
-    async fn open_over(engine: EngineKind, disk: DiskConfig) -> Self {
+    async fn open_over(engine: EngineKind, disk: DiskConfig, packs: &[(&str, Option<&str>, &str)]) -> Self {
         let clock = Arc::new(TestClock::new());
         let network = Arc::new(TestNetwork::default());
         let directories: BTreeMap<&str, TempDir> =
@@ -120,7 +126,10 @@ impl World {
         let treaty = sign(&treaty(&directories), &directories);
         let mut nodes = Vec::new();
         for (id, directory) in directories {
-            let node = TestNode::open(id, directory, &treaty, outside_of(id), (engine, disk.clone())).await;
+            let own: Vec<_> =
+                packs.iter().filter(|pack| pack.0 == id).map(|(_, site, text)| (*site, *text)).collect();
+            let node =
+                TestNode::open(id, directory, &treaty, outside_of(id), (engine, disk.clone(), &own)).await;
             network.connect(&host(id), node.router.clone());
             nodes.push(node);
         }
@@ -159,7 +168,31 @@ fn site_config(id: &SiteId, engine: EngineKind) -> SiteConfig {
         EngineKind::Fake => SiteEngine::Driven(DrivenEngine::Local),
         EngineKind::Agent => SiteEngine::Agent,
     };
-    SiteConfig { id: id.clone(), engine, queue_max: 10, handed_over_max: 5000, flops: FlopsConfig::default() }
+    SiteConfig {
+        id: id.clone(),
+        engine,
+        queue_max: 10,
+        handed_over_max: 5000,
+        flops: FlopsConfig::default(),
+        policies: Vec::new(),
+    }
+}
+
+/// Writes packs into a node's directory and names them where `sta.toml` would.
+fn put_packs(directory: &Path, packs: &[(Option<&str>, &str)], sites: &mut [SiteConfig]) -> PoliciesConfig {
+    let mut policies = PoliciesConfig::default();
+    for (number, (site, text)) in packs.iter().enumerate() {
+        let file = std::path::PathBuf::from(format!("own-{number}.cedar"));
+        std::fs::write(directory.join(&file), text).unwrap();
+        match site {
+            None => policies.national.push(file),
+            Some(name) => {
+                let own = sites.iter_mut().find(|site| site.id.as_str() == *name);
+                own.expect("a site of this member").policies.push(file);
+            }
+        }
+    }
+    policies
 }
 
 fn host(id: &str) -> String {
@@ -203,13 +236,14 @@ impl TestNode {
         directory: TempDir,
         treaty: &SignedTreaty,
         outside: Outside,
-        (engine, disk): (EngineKind, DiskConfig),
+        (engine, disk, packs): (EngineKind, DiskConfig, &[(Option<&str>, &str)]),
     ) -> Self {
         let member: MemberId = id.parse().unwrap();
         let fake = Arc::new(FakeEngine::new(&directory.path().join("engine"), outside.clock.clone()));
         let terms = treaty.peek_unverified().unwrap();
         let sites = terms.sites.iter().filter(|site| site.member == member);
-        let sites: Vec<_> = sites.map(|site| site_config(&site.id, engine)).collect();
+        let mut sites: Vec<_> = sites.map(|site| site_config(&site.id, engine)).collect();
+        let policies = put_packs(directory.path(), packs, &mut sites);
         let engine_of = |site: &SiteId| match engine {
             EngineKind::Fake => fake.clone() as Arc<dyn sta_node::engines::Engine>,
             EngineKind::Agent => {
@@ -227,6 +261,7 @@ impl TestNode {
             disk,
             gates: GatesConfig::default(),
             stop: StopConfig::default(),
+            policies,
         };
         let keys = keys(directory.path());
         let node = Node::open(config, keys, treaty, engines, outside, WriterMode::Simulated).await.unwrap();
@@ -252,7 +287,7 @@ impl TestNode {
         let (id, outside) = (self.id(), self.node.outside.clone());
         let treaty = std::fs::read(directory.path().join("treaty.json")).unwrap();
         let treaty = serde_json::from_slice(&treaty).unwrap();
-        *self = Self::open(id.as_str(), directory, &treaty, outside, (EngineKind::Agent, roomy())).await;
+        *self = Self::open(id.as_str(), directory, &treaty, outside, (EngineKind::Agent, roomy(), &[])).await;
     }
 
     /// This member.

@@ -20,6 +20,8 @@ use crate::{
 pub(in crate::cli) const PAYLOADS: &str = "gates.jsonl";
 /// The longest such file.
 const PAYLOADS_BYTES_MAX: usize = 1 << 30;
+/// The longest rule pack.
+const PACK_BYTES_MAX: usize = 1 << 20;
 /// The longest bundle of entries.
 const BUNDLE_BYTES_MAX: usize = 256 * (2 + 65_535);
 
@@ -46,7 +48,7 @@ struct Entry {
 ///
 /// # Errors
 /// A payload is missing or not the one that was logged, or a record does not follow from those before it; with the entry.
-pub(super) fn replay(directory: &Path, size: u64) -> Result<u64, Fault> {
+pub(super) fn replay(directory: &Path, size: u64, policies: Option<&Path>) -> Result<u64, Fault> {
     let doing = format!("replay the gates in `{}`", directory.display());
     let text =
         read_bounded(&directory.join(PAYLOADS), PAYLOADS_BYTES_MAX).trying_to(&doing).map_err(|failure| {
@@ -58,7 +60,7 @@ pub(super) fn replay(directory: &Path, size: u64) -> Result<u64, Fault> {
         let line: Line = serde_json::from_str(line).trying_to(&doing)?;
         lines.insert(line.index, line);
     }
-    let mut replay = Replay::new([]);
+    let mut replay = Replay::new(packs(policies)?);
     let mut count = 0;
     for tile in bundles_for_size(size) {
         let bundle = bundle(directory, tile, &doing)?;
@@ -80,6 +82,21 @@ pub(super) fn replay(directory: &Path, size: u64) -> Result<u64, Fault> {
         }
     }
     Ok(count)
+}
+
+/// The texts of the packs in a directory.
+fn packs(directory: Option<&Path>) -> Result<Vec<String>, Failure> {
+    let Some(directory) = directory else { return Ok(Vec::new()) };
+    let doing = format!("read the rule packs in `{}`", directory.display());
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(directory).trying_to(&doing)? {
+        let path = entry.trying_to(&doing)?.path();
+        if path.extension().is_some_and(|ending| ending == "cedar") {
+            let text = read_bounded(&path, PACK_BYTES_MAX).trying_to(&doing)?;
+            texts.push(String::from_utf8(text).trying_to(&doing)?);
+        }
+    }
+    Ok(texts)
 }
 
 fn bundle(directory: &Path, tile: Tile, doing: &str) -> Result<Vec<u8>, Fault> {

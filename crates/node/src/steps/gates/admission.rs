@@ -72,7 +72,7 @@ fn screening(node: &Node, candidate: &Candidate<'_>) -> Asking {
     let question = Question::Screen { intent: intent(spec, records), site: host(&node.treaty, site) };
     let subject = BTreeMap::from([("job", job.to_string()), ("site", site.id.to_string())]);
     let subject = subject.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Asking::of(&question, subject, &format!("{home}/{}", spec.project))
+    Asking::of(&question, subject, &format!("{home}/{}", spec.project)).at(&site.id)
 }
 
 /// What the job is for. How sensitive its data is, is the word of signed records where it brings no files of its own.

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Timestamp, tz::TimeZone};
 use sta_decide::{
     authorize::{Action, FactSheet},
-    gate::{self, Layers, Question},
+    gate::{self, Question},
     verdict::Refusals,
 };
 use sta_protocol::{
     digest::Sha256Digest,
-    gate::{Answer, Releaser, Verdict},
-    ids::{DecisionId, MemberId},
+    gate::{Answer, Layer, Releaser, Verdict},
+    ids::{DecisionId, MemberId, SiteId},
     refusal::{Refusal, RefusalCode},
 };
 
@@ -38,7 +38,7 @@ pub mod replay;
 pub mod weights;
 
 use guards::Guards;
-use record::{DecisionRecord, RECORD_VERSION};
+use record::{DecisionRecord, LayerRecord, RECORD_VERSION};
 
 /// A question with its facts, and what it is about.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub struct Asking {
     pub sheet: FactSheet,
     /// The facts that nobody stated.
     pub assumed: BTreeSet<String>,
+    /// At which site, whose operator's rules are asked too.
+    pub site: Option<SiteId>,
     /// What it is about: ids and digests, never a person.
     pub subject: BTreeMap<String, String>,
     /// Whose harm budget it counts against: the project.
@@ -65,10 +67,17 @@ impl Asking {
             action: question.action(),
             sheet: question.sheet(),
             assumed: BTreeSet::new(),
+            site: None,
             subject,
             tenant: tenant.to_owned(),
             evidence: BTreeSet::new(),
         }
+    }
+
+    /// The same at a site.
+    #[must_use]
+    pub fn at(self, site: &SiteId) -> Self {
+        Self { site: Some(site.clone()), ..self }
     }
 
     /// What decisions are found by: the parts of the subject, in the order of their names.
@@ -110,7 +119,8 @@ impl Prepared {
     #[must_use]
     pub fn is_on_the_same_facts_as(&self, other: &DecisionRecord) -> bool {
         let (ours, today) = (&self.record, other.today);
-        ours.facts == other.facts && ours.rules == other.rules && ours.today == today
+        let same_rules = ours.rules == other.rules && ours.layers == other.layers;
+        ours.facts == other.facts && same_rules && ours.today == today
     }
 }
 
@@ -119,7 +129,7 @@ impl Prepared {
 pub fn prepare(node: &Node, asking: Asking) -> Prepared {
     let at = node.outside.now();
     let today = at.to_zoned(TimeZone::UTC).date();
-    let layers = Layers::treaty(&node.rules);
+    let layers = node.own_packs.over(&node.rules, asking.site.as_ref());
     let answer = gate::evaluate(&layers, asking.action, &asking.sheet, today);
     let key = asking.key();
     let record = DecisionRecord {
@@ -134,6 +144,7 @@ pub fn prepare(node: &Node, asking: Asking) -> Prepared {
         assumed: asking.assumed,
         packs: node.rules.packs().iter().cloned().collect(),
         rules: node.rules.digest(),
+        layers: layers.iter().filter(|(layer, _)| *layer != Layer::Treaty).map(LayerRecord::of).collect(),
         answer,
         guardrail: None,
         evidence: asking.evidence,

@@ -9,9 +9,10 @@ use std::{
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
+use sta_decide::authorize::Rules;
 use sta_protocol::{
     digest::Sha256Digest,
-    gate::{Answer, Provenance},
+    gate::{Answer, Layer, Provenance},
     ids::DecisionId,
 };
 
@@ -79,6 +80,9 @@ pub struct DecisionRecord {
     pub packs: BTreeMap<String, Sha256Digest>,
     /// The digest of all rules together.
     pub rules: Sha256Digest,
+    /// The packs over those of the treaty: the member's own, then those of the site's operator; none where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerRecord>,
     /// What was answered: verdict, reasons with the facts that they quote, obligations, warnings.
     pub answer: Answer,
     /// What the bound on harm said; none at a gate that has none.
@@ -87,6 +91,26 @@ pub struct DecisionRecord {
     pub evidence: BTreeSet<Sha256Digest>,
     /// Which software decided.
     pub software: String,
+}
+
+/// The packs of one layer over the treaty's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerRecord {
+    /// Whose.
+    pub layer: Layer,
+    /// The rule packs by name and SHA-256.
+    pub packs: BTreeMap<String, Sha256Digest>,
+    /// The digest of all rules of the layer together.
+    pub rules: Sha256Digest,
+}
+
+impl LayerRecord {
+    /// A layer as it is recorded.
+    #[must_use]
+    pub fn of((layer, rules): (Layer, &Rules)) -> Self {
+        Self { layer, packs: rules.packs().iter().cloned().collect(), rules: rules.digest() }
+    }
 }
 
 /// The settings under which a guard bounds harm.

@@ -73,9 +73,11 @@ impl Replay {
         // Rules have days: who could choose the day could choose which of them bind.
         same("day", &record.today, &record.at.to_zoned(TimeZone::UTC).date())?;
         let sheet = sheet_of(&record.facts).map_err(|error| unreadable(error.to_string()))?;
-        self.load(record)?;
-        let rules = self.rules.get(&record.rules).ok_or_else(|| unreadable("no rules".to_owned()))?;
-        let mut answer = gate::evaluate(&Layers::treaty(rules), action, &sheet, record.today);
+        self.load(&record.packs, record.rules)?;
+        for layer in &record.layers {
+            self.load(&layer.packs, layer.rules)?;
+        }
+        let mut answer = gate::evaluate(&self.layers(record)?, action, &sheet, record.today);
         if let Some(said) = &record.guardrail {
             let mut found = self.assess(record, said, &sheet)?;
             answer = joined(answer, &mut found);
@@ -140,13 +142,25 @@ impl Replay {
         }
     }
 
+    /// The layers of rules that a record names, all of them loaded.
+    fn layers(&self, record: &DecisionRecord) -> Result<Layers<'_>, Differs> {
+        let loaded = |rules: &Sha256Digest| {
+            self.rules.get(rules).ok_or_else(|| Differs::Unreadable("no rules".to_owned()))
+        };
+        let mut layers = Layers::treaty(loaded(&record.rules)?);
+        for own in &record.layers {
+            layers = layers.and(own.layer, loaded(&own.rules)?);
+        }
+        Ok(layers)
+    }
+
     /// Loads the packs that a record names, once for each set of them.
-    fn load(&mut self, record: &DecisionRecord) -> Result<(), Differs> {
-        if self.rules.contains_key(&record.rules) {
+    fn load(&mut self, packs: &BTreeMap<String, Sha256Digest>, digest: Sha256Digest) -> Result<(), Differs> {
+        if self.rules.contains_key(&digest) {
             return Ok(());
         }
         let mut texts = Vec::new();
-        for (name, digest) in &record.packs {
+        for (name, digest) in packs {
             let shipped = SHIPPED_PACKS.iter().map(|(_, text)| *text);
             let own = self.packs.get(digest).map(String::as_str);
             let found =
@@ -155,8 +169,8 @@ impl Replay {
         }
         let rules =
             Rules::load(&texts, SHIPPED_SCHEMA).map_err(|error| Differs::Unreadable(error.to_string()))?;
-        same("digest of all rules", &record.rules, &rules.digest())?;
-        self.rules.insert(record.rules, rules);
+        same("digest of all rules", &digest, &rules.digest())?;
+        self.rules.insert(digest, rules);
         Ok(())
     }
 }

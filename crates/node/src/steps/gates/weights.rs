@@ -75,6 +75,7 @@ pub(crate) fn asking(
         action: Action::ExportWeights,
         sheet,
         assumed,
+        site: Some(offer.site.clone()),
         subject: subject(offer.job, output, sha256),
         tenant: format!("{}/{}", offer.home, offer.spec.project),
         evidence: about.evidence,

@@ -116,6 +116,7 @@ pub(super) fn asking(
         action: Action::Incident,
         sheet,
         assumed,
+        site: None,
         subject: subject(id, about),
         tenant,
         evidence,
