@@ -15,11 +15,9 @@ use crate::{
     store::outbox::{self, Lane, Waiting},
 };
 
-/// How many effects one look into a lane takes.
-const BATCH: u32 = 256;
 /// How many effects of a lane are under way at once, and of an engine's lane: the more of them wait there, the more it can hand
 /// over together. No two are of one job: its effects keep their order.
-const ABREAST: (usize, usize) = (32, 256);
+const ABREAST: (u32, u32) = (32, 256);
 /// The shortest and the longest wait between two attempts of one effect.
 const RETRY_MS: (u64, u64) = (200, 30_000);
 /// The longest wait of a lane whose member does not answer before it is called again.
@@ -27,6 +25,8 @@ const SILENCE_MS_MAX: u64 = 5000;
 /// The least time from one look of a lane, or of a site, to the next: under load what comes meanwhile is done together, and its
 /// records share their commits.
 const ROUND_MIN: Duration = Duration::from_millis(5);
+/// A look into a lane takes at most one part in so many of the time.
+const LOOK_FACTOR: u32 = 10;
 /// How long a lane without work sleeps before it looks by itself.
 const LANE_IDLE: Duration = Duration::from_secs(1);
 /// How many bytes are read, written or hashed without a thread of their own.
@@ -60,15 +60,16 @@ pub(crate) async fn beside<T: Send + 'static>(bytes: u64, work: impl FnOnce() ->
 pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
     let waker = node.waker(&lane.to_string());
     let abreast = if matches!(lane, Lane::Engine(_)) { ABREAST.1 } else { ABREAST.0 };
+    let places = usize::try_from(abreast).unwrap_or(usize::MAX);
     let mut silences = 0;
     let (mut under_way, mut jobs) = (FuturesUnordered::new(), BTreeSet::new());
     while !node.is_stopping() {
         let begun = Instant::now();
-        let limit = BATCH.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
-        match node.store.read(|connection| outbox::due(connection, &lane, node.outside.now_ms(), limit)) {
+        // Those under way are among them; at most half of the places are taken when it looks.
+        match node.store.read(|connection| outbox::due(connection, &lane, node.outside.now_ms(), abreast)) {
             Ok(due) => {
                 for effect in due {
-                    if jobs.len() < abreast && jobs.insert(effect.job) {
+                    if jobs.len() < places && jobs.insert(effect.job) {
                         under_way.push(attempt(&node, &lane, effect));
                     }
                 }
@@ -82,7 +83,8 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
             wait(&node, &lane, &waker).await;
             continue;
         }
-        if some_end(&mut under_way, &mut jobs, abreast / 2, &waker, begun + ROUND_MIN).await {
+        let not_before = begun + ROUND_MIN.max(begun.elapsed() * LOOK_FACTOR);
+        if some_end(&mut under_way, &mut jobs, places / 2, &waker, not_before).await {
             silences = 0;
         } else {
             silences += 1;
