@@ -52,6 +52,7 @@ pub(super) fn weights_leave_with_their_evaluation(stage: &Stage, report: &mut Re
         .as_array()
         .into_iter()
         .flatten()
+        .filter(|one| one["gate"] == "export-weights")
         .filter_map(|one| one["verdict"].as_str())
         .collect();
     expect("the gate denied first and allowed last", verdicts == ["ALLOW", "DENY"], &decisions)?;

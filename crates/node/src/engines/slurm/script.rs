@@ -65,12 +65,12 @@ pub(super) fn submissions(settings: &SlurmSettings, account: &str, runs: &[Submi
     script
 }
 
-/// Has the account's directory hold what all batch scripts read.
+/// Has the account's directory hold what all batch scripts read. `cat` says why it cannot write, which `printf` does not.
 fn common_in_place(settings: &SlurmSettings, account: &str) -> String {
     let base = settings.directory_of(account);
     let (common, name) = (quoted(COMMON), COMMON_NAME.as_str());
     format!(
-        "[ -s {base}/{name} ] || {{ printf %s {common} >{base}/.$$.{name} && mv {base}/.$$.{name} {base}/{name}; }} || exit\n"
+        "[ -s {base}/{name} ] || {{ printf %s {common} | cat >{base}/.$$.{name} && mv {base}/.$$.{name} {base}/{name}; }} || exit\n"
     )
 }
 

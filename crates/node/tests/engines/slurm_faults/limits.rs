@@ -95,6 +95,15 @@ async fn a_full_disk_at_a_submission_refuses_it_for_now_with_the_reason(site: Ba
 async fn a_full_disk_at_the_begin_is_the_sites_fault_and_no_other_account_stops(site: BadSite) {
     let engine = site.open();
     let disk = SmallDisk::of(&site, 1_000);
+    // With no room for what all batch scripts of the account read, nothing is handed over yet.
+    let fill = disk.fill();
+    let first = site.job(0, 0).of("dan");
+    let error = engine.submit(&first.job).await.unwrap_err().to_string();
+    let says = "cannot submit a job at the site: the account's directory at the site is full: cat: ";
+    assert!(error.starts_with(says) && error.contains("No space left on device"), "{error}");
+    std::fs::remove_file(fill).unwrap();
+    engine.submit(&first.job).await.unwrap();
+    first.ends(&engine, 0).await;
     disk.fill();
     let (job, other) = (site.job(200, 0).of("dan"), site.job(200, 0));
     engine.submit(&job.job).await.unwrap();
