@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# What is the same in every job of sta, read by a job's own script, which says what $run, $limit and $grace are, and gives the
-# command with what starts it as "$@". A job begins once, however often its script is started.
+# What is the same in every job of sta, read by a job's own script, which says what $run, $limit and $grace are and with which
+# $cannot_write it exits where it cannot write, and gives the command with what starts it as "$@". A job begins once, however
+# often its script is started.
 umask 077
 # Until it is told what they mean, this shell is neither stopped nor ended by them.
 trap : TSTP CONT
 index=${SLURM_ARRAY_TASK_ID:-0}
 full() {
   echo 'sta: the directory of the job cannot be written: is the disk or the quota full?' >&2
-  exit 71
+  exit "$cannot_write"
 }
 if ! mkdir "$run/once.$index" 2>/dev/null; then
   [ -d "$run/once.$index" ] || full

@@ -160,8 +160,8 @@ fn batch(settings: &SlurmSettings, job: &EngineJob, account: &str, run: &str, ru
     let command: Vec<String> = runtime.iter().chain(&job.command).map(|word| quoted(word)).collect();
     let common = format!("{}/{}", settings.directory_of(account), COMMON_NAME.as_str());
     format!(
-        "#!/bin/sh\n# A job of sta: {id}.\ntrap : TSTP CONT\nexport PATH={path}\nrun={run} limit={limit} grace={grace}\n\
-         [ -r {common} ] || {{ echo 'sta: {common} is gone' >&2; exit {CANNOT_WRITE}; }}\n\
+        "#!/bin/sh\n# A job of sta: {id}.\ntrap : TSTP CONT\nexport PATH={path}\nrun={run} limit={limit} grace={grace} cannot_write={CANNOT_WRITE}\n\
+         [ -r {common} ] || {{ echo 'sta: {common} is gone' >&2; exit \"$cannot_write\"; }}\n\
          set -- {starter} {command}\n. {common}\n",
         id = job.id,
         path = quoted(&settings.search_path),
