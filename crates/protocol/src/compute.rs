@@ -268,9 +268,3 @@ impl TrainingCompute {
         Threshold::ALL.into_iter().filter(|threshold| self.is_above(*threshold)).collect()
     }
 }
-
-/// The thresholds that lie between two states of one run: not passed before, and passed after.
-#[must_use]
-pub fn crossed(before: TrainingCompute, after: TrainingCompute) -> Vec<Threshold> {
-    after.above().into_iter().filter(|threshold| !before.is_above(*threshold)).collect()
-}

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sta_protocol::{
     compute::{
-        BaseCompute, GpuRate, TeraFlop, Threshold, TrainingCompute, crossed, metered,
-        published_peak_gigaflop_per_s,
+        BaseCompute, GpuRate, TeraFlop, Threshold, TrainingCompute, metered, published_peak_gigaflop_per_s,
     },
     digest::JSON_INTEGER_MAX,
     record::Record as _,
@@ -105,16 +104,15 @@ fn an_unknown_base_counts_as_the_threshold_that_it_may_have_reached() {
 }
 
 #[test]
-fn what_a_run_crosses_is_what_lies_between_two_looks_at_the_meter() {
+fn a_run_is_above_a_third_of_its_base_and_above_a_threshold_that_both_reach_together() {
     let run = run();
-    let (before, after) = (run.metered(&BTreeMap::new()).unwrap(), run.projected(TeraFlop::ZERO));
-    assert_eq!(crossed(before, after), []);
+    assert_eq!(run.metered(&BTreeMap::new()).unwrap().above(), run.projected(TeraFlop::ZERO).above());
     // The base has 7.2e22: a third is 2.4e22, and 2.8e22 more make 1e23.
-    let at = |tera: u64| compute(run.base_compute(), tera);
-    assert_eq!(crossed(at(24_000_000_000), at(24_000_000_001)), [Threshold::OneThirdOfBase]);
-    assert_eq!(crossed(at(24_000_000_001), at(28_000_000_001)), [Threshold::GeneralPurpose]);
-    assert_eq!(crossed(at(28_000_000_001), at(28_000_000_002)), []);
-    assert_eq!(crossed(at(0), at(28_000_000_001)), [Threshold::OneThirdOfBase, Threshold::GeneralPurpose]);
+    let above = |tera: u64| compute(run.base_compute(), tera).above();
+    assert_eq!(above(24_000_000_000), []);
+    assert_eq!(above(24_000_000_001), [Threshold::OneThirdOfBase]);
+    assert_eq!(above(28_000_000_000), [Threshold::OneThirdOfBase]);
+    assert_eq!(above(28_000_000_001), [Threshold::OneThirdOfBase, Threshold::GeneralPurpose]);
 }
 
 #[test]
@@ -164,8 +162,6 @@ proptest! {
         let (before, after) = (compute(known(base), less.get()), compute(known(base), grown.get()));
         for threshold in Threshold::ALL {
             prop_assert!(!before.is_above(threshold) || after.is_above(threshold));
-            prop_assert_eq!(crossed(before, after).contains(&threshold), !before.is_above(threshold) && after.is_above(threshold));
         }
-        prop_assert!(crossed(after, before).is_empty());
     }
 }
