@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use serde_json::json;
+use sta_decide::authorize::Action;
 use sta_protocol::{
     gate::{Answer, Releaser, Verdict},
     ids::{DecisionId, JobId},
@@ -25,7 +26,7 @@ use crate::{
         StoreError, Tx,
         audit::PendingEntry,
         gate_holds::{self as table, GateHold, HoldDecision, HoldState},
-        hosted,
+        gates as decided, hosted,
         registry::{Researcher, Role},
     },
 };
@@ -114,7 +115,10 @@ pub async fn release(
         tx.audit(entry("hold.released", &hold, &decision));
         let mut lanes = Vec::new();
         if goes_on {
-            training::released(tx, hold.job)?;
+            // Only the gate that was asked about the training's thresholds lets it pass them.
+            if decided::gate_of(tx.connection(), id)?.as_deref() == Some(Action::Train.as_str()) {
+                training::released(tx, hold.job)?;
+            }
             let evidence = json!({"hold": id, "kinds": decision.kinds});
             lanes = hold::resume(tx, hold.job, &hold.reason, &decision.person, &evidence, now)?.lanes;
         }

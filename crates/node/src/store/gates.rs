@@ -127,6 +127,14 @@ pub fn decision(connection: &Connection, id: DecisionId) -> Result<Option<String
         .doing("read a gate's decision")
 }
 
+/// Which gate has made a decision.
+pub fn gate_of(connection: &Connection, id: DecisionId) -> Result<Option<String>, StoreError> {
+    connection
+        .prepare_cached("SELECT gate FROM gate_decisions WHERE id = ?1")
+        .and_then(|mut query| query.query_row([id.to_string()], |row| row.get(0)).optional())
+        .doing("read which gate has decided")
+}
+
 /// The record of the newest decision of a gate about a subject.
 pub fn last_decision(
     connection: &Connection,

@@ -3,10 +3,11 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use sta_node::store::audit;
+use sta_node::store::{audit, gate_holds};
 use sta_protocol::{
+    class::Class,
     compute::{BaseCompute, TeraFlop},
-    job::{JobSpec, JobTraining},
+    job::{InputFile, JobSpec, JobTraining},
     model::{BaseModel, Modality},
 };
 
@@ -108,6 +109,38 @@ async fn a_run_that_declares_more_than_a_third_of_its_base_does_not_begin_before
     assert_eq!(world.de.engine.taken(), [], "it began");
     let path = format!("/v1/holds/{}/release", hold["id"].as_str().unwrap());
     world.de.post("safia", &path, &json!({"reason": "Planned and agreed."})).await.ok();
+    world.ca.wait_for("ada", &job, "running").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lets_a_purpose_pass_lets_no_threshold_pass() {
+    let world = World::open().await;
+    world.run();
+    let mut spec = training("juelich", 4_000_000);
+    spec.purpose = "astrology".to_owned();
+    let sha256 = world.ca.upload("ada", b"a letter").await;
+    spec.inputs = vec![InputFile { name: "letter".to_owned(), sha256, bytes: 8, class: Class::Personal }];
+    let job = submitted(&world.ca, &spec).await;
+    hold(&world.de).await;
+    let holds = world.de.get("safia", "/v1/holds").await.ok();
+    let id_of = |code: &str| {
+        let holds = holds["holds"].as_array().unwrap();
+        let found = holds.iter().find(|hold| hold["code"] == code).unwrap_or_else(|| panic!("{holds:?}"));
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let (purpose, threshold) = (id_of("GATE-01"), id_of("GATE-01,GATE-22"));
+    let passes_a_third = || {
+        let id = job.parse().unwrap();
+        let training = world.de.node.store.read(|connection| gate_holds::training(connection, id)).unwrap();
+        training.unwrap().released_beyond_third
+    };
+    for (hold, person, passes) in
+        [(&purpose, "stella", false), (&threshold, "stella", false), (&threshold, "safia", true)]
+    {
+        let path = format!("/v1/holds/{hold}/release");
+        world.de.post(person, &path, &json!({"reason": "Looked at with its researcher."})).await.ok();
+        assert_eq!(passes_a_third(), passes, "{person} let {hold} go");
+    }
     world.ca.wait_for("ada", &job, "running").await;
 }
 
