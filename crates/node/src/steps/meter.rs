@@ -25,6 +25,7 @@ use crate::{
     engines::{Exit, Outcome, RunId, TaskEnd},
     node::Node,
     store::{
+        StoreError, Tx,
         audit::PendingEntry,
         frozen,
         hosted::{self, HostState, HostedJob},
@@ -248,7 +249,25 @@ pub async fn wipe(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Whether an incident that is not closed needs the directory: then this is noted, and closing the incident removes it.
+/// Has working directories that were kept removed, from the lanes that are handed back.
+///
+/// # Errors
+/// The store failed; nothing is written.
+pub(super) fn wipe_kept(tx: &Tx<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<Lane>, StoreError> {
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    let mut lanes = Vec::new();
+    for run in runs {
+        if let Some(hosted) = hosted::find(tx.connection(), run.job)? {
+            let lane = Lane::Engine(hosted.site);
+            outbox::put(tx, &lane, Effect::Wipe, run.job, &run.to_string(), now_ms)?;
+            lanes.push(lane);
+        }
+    }
+    Ok(lanes)
+}
+
+/// Whether an incident that is not closed, or an order to stop that stands, needs the directory: then this is noted, and closing
+/// or lifting it removes the directory.
 async fn kept_as_evidence(node: &Node, waiting: &Waiting) -> Result<bool, StepError> {
     let (id, job, now) = (waiting.id, waiting.job, node.outside.now());
     if !node.store.read(|connection| frozen::is_frozen(connection, job))? {

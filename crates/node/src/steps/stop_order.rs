@@ -23,7 +23,7 @@ use sta_protocol::{
 use super::{
     StepError, gate_hold,
     gates::{self, Asking},
-    hold,
+    hold, meter,
 };
 use crate::{
     node::Node,
@@ -31,6 +31,7 @@ use crate::{
     store::{
         StoreError, Tx,
         audit::PendingEntry,
+        frozen,
         gate_holds::{self, HoldState},
         hosted::{self, HostState},
         outbox::{self, Effect, Lane},
@@ -289,7 +290,12 @@ fn let_go(
         gate_holds::update(tx, &hold)?;
     }
     let evidence = serde_json::json!({"order": order.sha256, "hold": here.hold});
-    Ok(hold::resume(tx, here.job, &reason(order.id), order.member.as_str(), &evidence, now)?.lanes)
+    let mut lanes =
+        hold::resume(tx, here.job, &reason(order.id), order.member.as_str(), &evidence, now)?.lanes;
+    // What it left may have been kept beyond its end.
+    let runs = frozen::let_go(tx, here.job)?;
+    lanes.extend(meter::wipe_kept(tx, &runs, now)?);
+    Ok(lanes)
 }
 
 /// An order that is known here.

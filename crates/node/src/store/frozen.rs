@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Evidence of incidents: what the log says of a thing, the snapshots that were taken of it, and what stays while one is not closed.
+//! Evidence: what the log says of a thing, the snapshots that incidents took of it, and what stays while an incident is not closed
+//! or an order to stop is not lifted.
 
 use std::collections::BTreeSet;
 
@@ -191,10 +192,13 @@ pub fn jobs_of(connection: &Connection, id: IncidentId) -> Result<Vec<JobId>, St
     rows.iter().map(|job| parse(job)).collect()
 }
 
-/// Whether an incident that is not closed needs what is left of a job.
+/// Whether what is left of a job stays: an incident that is not closed needs it, or an order to stop that stands has stopped it
+/// (AI Act Art. 73(6): nothing is altered before the authorities were told).
 pub fn is_frozen(connection: &Connection, job: JobId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM frozen_jobs WHERE job = ?1
+               UNION ALL SELECT 1 FROM stop_orders o JOIN stop_jobs s ON s.id = o.id WHERE o.lift IS NULL AND s.job = ?1";
     connection
-        .prepare_cached("SELECT 1 FROM frozen_jobs WHERE job = ?1")
+        .prepare_cached(sql)
         .and_then(|mut query| query.exists([job.to_string()]))
         .doing("look whether a job is evidence")
 }
@@ -221,7 +225,7 @@ pub fn kept_runs(connection: &Connection, job: JobId) -> Result<Vec<(RunId, Time
     rows.into_iter().map(|(run, at)| Ok((parse(&run)?, timestamp(at)?))).collect()
 }
 
-/// Lets go what an incident has frozen, and gives the working directories that no other incident needs: they may be removed.
+/// Lets go what an incident has frozen, and gives the working directories that nothing else needs: they may be removed.
 pub fn thaw(tx: &Tx<'_>, id: IncidentId) -> Result<Vec<RunId>, StoreError> {
     let (connection, incident) = (tx.connection(), id.to_string());
     let jobs = jobs_of(connection, id)?;
@@ -232,16 +236,19 @@ pub fn thaw(tx: &Tx<'_>, id: IncidentId) -> Result<Vec<RunId>, StoreError> {
     ] {
         connection.execute(sql, [&incident]).doing("let evidence go")?;
     }
-    let mut runs = Vec::new();
-    for job in jobs {
-        if is_frozen(connection, job)? {
-            continue;
-        }
-        runs.extend(kept_runs(connection, job)?.into_iter().map(|(run, _)| run));
-        connection
-            .execute("DELETE FROM kept_runs WHERE job = ?1", [job.to_string()])
-            .doing("let a working directory go")?;
+    jobs.into_iter().map(|job| let_go(tx, job)).collect::<Result<Vec<_>, _>>().map(|runs| runs.concat())
+}
+
+/// Gives the working directories of a job that were kept, when nothing needs them any more: they may be removed.
+pub fn let_go(tx: &Tx<'_>, job: JobId) -> Result<Vec<RunId>, StoreError> {
+    let connection = tx.connection();
+    if is_frozen(connection, job)? {
+        return Ok(Vec::new());
     }
+    let runs = kept_runs(connection, job)?.into_iter().map(|(run, _)| run).collect();
+    connection
+        .execute("DELETE FROM kept_runs WHERE job = ?1", [job.to_string()])
+        .doing("let a working directory go")?;
     Ok(runs)
 }
 

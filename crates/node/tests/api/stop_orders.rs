@@ -7,12 +7,14 @@ use sta_node::{
     engines::RunId,
     node::Node,
     store::{
-        audit, outbox,
+        audit, frozen, outbox,
         stop_orders::{self as table, KeptOrder},
     },
 };
 use sta_protocol::{
+    class::Class,
     ids::StopOrderId,
+    job::InputFile,
     keys::SigningKey,
     stop_lift::{SignedStopLift, StopLift},
     stop_order::{SignedStopOrder, StopOrder, StopTarget},
@@ -124,6 +126,41 @@ async fn an_order_of_canada_suspends_a_run_in_germany_and_every_site_answers_wit
     world.ca.post("otto", "/v1/stop-lifts", &serde_json::to_value(&lifting).unwrap()).await.ok();
     world.de.until("the engine lets it go on", |_| !world.de.engine.is_suspended(run)).await;
     assert!(knows(&world.de, "stop.lifted", order.order));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_order_has_stopped_keeps_its_state_also_when_somebody_ends_it() {
+    let world = World::open().await;
+    world.run();
+    let mut spec = training("juelich", 1_000_000);
+    let sha256 = world.ca.upload("ada", b"a letter").await;
+    spec.inputs = vec![InputFile { name: "letter".to_owned(), sha256, bytes: 8, class: Class::Personal }];
+    let job = submitted(&world.ca, &spec).await;
+    world.ca.wait_for("ada", &job, "running").await;
+    let order = order(&world.ca, StopTarget::Job(job.parse().unwrap()));
+    let (body, text) = signed(&order, &world.ca.node.keys.signing);
+    world.ca.post("otto", "/v1/stop-orders", &body).await.ok();
+    answered(&world.ca, order.order).await;
+    world.ca.post("ada", &format!("/v1/jobs/{job}/cancel"), &json!({})).await;
+    world.ca.wait_for("ada", &job, "cancelled").await;
+    let id = job.parse().unwrap();
+    let kept = |node: &Node| node.store.read(|connection| frozen::kept_runs(connection, id)).unwrap().len();
+    let run = RunId { job: id, attempt: 1 };
+    world.de.until("its directory is kept", |node| kept(node) == 1).await;
+    assert!(!world.de.engine.is_wiped(run), "an order stands");
+    let lift = StopLift {
+        version: 1,
+        lifts: order.order,
+        order_digest: text.payload_sha256().unwrap(),
+        member: world.ca.id(),
+        reason: "It was looked into.".to_owned(),
+        lifted_at: world.ca.node.outside.now(),
+    };
+    let mut lifting = SignedStopLift::new(&lift).unwrap();
+    lifting.sign(&world.ca.node.keys.signing).unwrap();
+    world.ca.post("otto", "/v1/stop-lifts", &serde_json::to_value(&lifting).unwrap()).await.ok();
+    world.de.until("its directory is let go", |node| kept(node) == 0).await;
+    world.de.until("its directory is gone", |_| world.de.engine.is_wiped(run)).await;
 }
 
 #[tokio::test(start_paused = true)]

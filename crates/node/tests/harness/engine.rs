@@ -34,6 +34,7 @@ pub(crate) struct FakeEngine {
     moves: Notify,
     looks: AtomicU32,
     suspended: Mutex<BTreeSet<RunId>>,
+    wiped: Mutex<BTreeSet<RunId>>,
     /// Seconds for each core that a job asks for.
     wait_per_core_s: AtomicU32,
 }
@@ -49,6 +50,7 @@ impl FakeEngine {
             moves: Notify::new(),
             looks: AtomicU32::new(0),
             suspended: Mutex::default(),
+            wiped: Mutex::default(),
             wait_per_core_s: AtomicU32::new(0),
         }
     }
@@ -71,6 +73,11 @@ impl FakeEngine {
     /// Whether the attempt stands still.
     pub(crate) fn is_suspended(&self, id: RunId) -> bool {
         self.suspended.lock().unwrap().contains(&id)
+    }
+
+    /// Whether what the attempt left was removed.
+    pub(crate) fn is_wiped(&self, id: RunId) -> bool {
+        self.wiped.lock().unwrap().contains(&id)
     }
 
     /// What it was given to run.
@@ -235,7 +242,8 @@ impl Engine for FakeEngine {
         Box::pin(async move { Ok(self.file(id, name)) })
     }
 
-    fn wipe(&self, _id: RunId) -> Answer<'_, ()> {
+    fn wipe(&self, id: RunId) -> Answer<'_, ()> {
+        self.wiped.lock().unwrap().insert(id);
         Box::pin(async { Ok(()) })
     }
 

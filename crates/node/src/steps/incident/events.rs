@@ -12,7 +12,7 @@ use sta_protocol::{
 };
 
 use super::{
-    super::{StepError, gates, hold},
+    super::{StepError, gates, hold, meter},
     About, Acted, Considered, chain, clocks, conflict, entry,
     evidence::{self, Taken},
     find, malformed, reason, sign, subject,
@@ -24,9 +24,8 @@ use crate::{
         audit::PendingEntry,
         frozen,
         gate_holds::{self, HoldState},
-        hosted,
         incidents::{self as table, IncidentState, KeptClock, KeptIncident},
-        outbox::{self, Effect, Lane},
+        outbox::Lane,
         registry::{Researcher, Role},
     },
 };
@@ -332,14 +331,7 @@ fn close(
         resumed.push(hold.job);
         lanes.extend(held.lanes);
     }
-    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     let runs = frozen::thaw(tx, id)?;
-    for run in &runs {
-        if let Some(hosted) = hosted::find(tx.connection(), run.job)? {
-            let lane = Lane::Engine(hosted.site);
-            outbox::put(tx, &lane, Effect::Wipe, run.job, &run.to_string(), now_ms)?;
-            lanes.push(lane);
-        }
-    }
+    lanes.extend(meter::wipe_kept(tx, &runs, now)?);
     Ok((lanes, json!({"resumed": resumed, "wiped": runs})))
 }
