@@ -47,8 +47,8 @@ const BYTES: u64 = 8_000_000_000;
 /// How often each way is measured, in turns.
 const ROUNDS: usize = 3;
 /// What a kill may cost.
-const UNDER_WAY_BYTES_MAX: u64 = 8 << 20;
-const PIECE_BYTES: u64 = 2 << 20;
+const UNDER_WAY_BYTES_MAX: u64 = 4 << 20;
+const PIECE_BYTES: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Both members, with the file at `ca` and a researcher who needs it at `de`.

@@ -24,7 +24,7 @@ use crate::{
     keys::{Keys, KeysError},
     metrics::Metrics,
     outside::Outside,
-    peers::{inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
+    peers::{distance::Distances, inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
     policies::OwnPacks,
     steps::{arrive, disk, gates::guards::Guards, incident, registry::VerifiedRecords},
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
@@ -57,6 +57,8 @@ pub struct Node {
     pub metrics: Metrics,
     /// How fast files come in from other members.
     pub staging_rate: StagingRate,
+    /// How far away the other members are.
+    pub(crate) distances: Distances,
     /// Signed requests it has seen.
     pub replays: ReplayCache,
     /// How much may be on its way to this node at once, in units of [`crate::steps::arrive`].
@@ -126,6 +128,7 @@ impl Node {
             stopped: Notify::new(),
             metrics: Metrics::new(),
             staging_rate: StagingRate::default(),
+            distances: Distances::default(),
             config,
             treaty,
             rules,

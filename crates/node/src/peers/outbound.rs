@@ -12,6 +12,7 @@ use sta_protocol::{
 };
 use uuid::Uuid;
 
+use super::distance::SHORT_BYTES_MAX;
 use crate::{node::Node, outside::TransportError};
 
 /// How far a peer's clock may be from ours, in seconds.
@@ -176,7 +177,11 @@ impl<'a> Outbound<'a> {
             .member(member)
             .ok_or_else(|| impossible("the treaty has no such member".to_owned()))?;
         let (request, signature) = self.sign(peer, call).map_err(impossible)?;
+        let asked = tokio::time::Instant::now();
         let response = self.node.outside.transport.send(request).await?;
+        if call.body.len().max(response.body().len()) <= SHORT_BYTES_MAX {
+            self.node.distances.note(member, asked.elapsed());
+        }
         let key = |key_id: &str| (peer.keys.signing.key_id() == key_id).then_some(peer.keys.signing);
         let received = ReceivedResponse {
             status: response.status(),

@@ -2,9 +2,10 @@
 //! Arrive: one file comes in from its holder, in signed pieces, several at once, from where it stopped before.
 //!
 //! At most [`UNDER_WAY_BYTES_MAX`] are under way at any time, over all files of the node: that bounds its memory, and it
-//! is all that is asked for again when the node is killed.
+//! is all that is asked for again when the node is killed. Only a member who is far away sends up to [`FAR_MAX`] times as much,
+//! so that the long line is full.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::header;
@@ -21,14 +22,18 @@ use crate::{
     worker::beside,
 };
 
-/// How much is on its way to this node at once.
+/// How much is on its way to this node at once from members who are near.
 pub const UNDER_WAY_BYTES_MAX: u64 = 4 * PIECE_BYTES;
 /// The unit in which what is under way is counted.
 const UNIT_BYTES: u64 = 64 << 10;
 /// How many of these units there are.
 pub(crate) const UNITS: usize = (UNDER_WAY_BYTES_MAX / UNIT_BYTES) as usize;
-/// How many pieces of one file wait for their turn or are under way.
+/// How many pieces of one file wait for their turn or are under way, from a member who is near.
 const STREAMS: usize = 4;
+/// A member is near who answers a short call in this time. At twice the distance twice as much is under way.
+const NEAR: Duration = Duration::from_millis(20);
+/// How many times as much is under way from a member who is far away.
+pub const FAR_MAX: u32 = 4;
 /// How often a piece is asked for whose bytes are not the signed ones.
 const PIECE_ATTEMPTS: u32 = 3;
 
@@ -38,6 +43,14 @@ struct Source<'a> {
     path: &'a str,
     sha256: Sha256Digest,
     bytes: u64,
+    /// How many times as much is under way as from a member who is near.
+    far: u32,
+}
+
+/// How many times [`NEAR`] a short call to a member takes, 1 to [`FAR_MAX`].
+fn far(shortest: Option<Duration>) -> u32 {
+    let times = shortest.map_or(1, |shortest| shortest.as_millis() / NEAR.as_millis());
+    u32::try_from(times).unwrap_or(FAR_MAX).clamp(1, FAR_MAX)
 }
 
 /// Brings a file into this node's blobs, from where an earlier attempt stopped. Jobs that want the same file at once
@@ -56,7 +69,7 @@ pub(super) async fn bring(
     if node.blobs.has(sha256) {
         return Ok(());
     }
-    let source = Source { holder, path, sha256, bytes };
+    let source = Source { holder, path, sha256, bytes, far: far(node.distances.of(holder)) };
     let blobs = node.blobs.clone();
     let arrival = Arc::new(beside(bytes, move || blobs.arrive(sha256, bytes)).await?);
     let missing = arrival.missing();
@@ -84,7 +97,7 @@ async fn bring_pieces(
     let mut under_way = FuturesUnordered::new();
     let mut behind = Behind { arrival, hashing: None, syncing: None };
     loop {
-        while under_way.len() < STREAMS {
+        while under_way.len() < STREAMS.saturating_mul(source.far as usize) {
             let Some(piece) = next.next() else { break };
             under_way.push(bring_piece(node, source, arrival, *piece));
         }
@@ -107,7 +120,7 @@ async fn bring_piece(
     if length == 0 {
         return Ok(0);
     }
-    let units = u32::try_from(length.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+    let units = u32::try_from(length.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).div_ceil(source.far);
     // The semaphore is never closed; and a piece never needs more units than there are.
     let _under_way = node.arriving.acquire_many(units).await.ok();
     let mut attempts = 1;
@@ -181,5 +194,17 @@ async fn outcome(task: Option<JoinHandle<Result<(), BlobError>>>) -> Result<(), 
         // A task that panicked has been logged, and what it left undone is done at the end.
         Some(task) => Ok(task.await.unwrap_or(Ok(()))?),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_under_way_from_afar_and_never_too_much() {
+        let times = |ms| far(Some(Duration::from_millis(ms)));
+        assert_eq!([0, 5, 39, 40, 90, 10_000].map(times), [1, 1, 1, 2, 4, 4]);
+        assert_eq!(far(None), 1);
     }
 }

@@ -34,7 +34,7 @@ pub use arrival::Arrival;
 pub use room::{NoRoom, Room};
 
 /// The piece in which files go from member to member, and which is checked and recorded as one.
-pub const PIECE_BYTES: u64 = 2 << 20;
+pub const PIECE_BYTES: u64 = 1 << 20;
 /// How many uploads are hashed as they come; of others what came is hashed at their end.
 const UPLOADS_MAX: usize = 64;
 

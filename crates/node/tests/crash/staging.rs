@@ -28,12 +28,12 @@ use super::{
 };
 
 /// What docs/operations.md promises: so much is under way at once, and is all that a kill costs.
-const UNDER_WAY_BYTES_MAX: u64 = 8 << 20;
+const UNDER_WAY_BYTES_MAX: u64 = 4 << 20;
 /// What a node may need, whatever the size of the file.
 const MEMORY_BYTES_MAX: u64 = 100_000_000;
 /// A line of the record beside a file that comes in.
 const LINE_BYTES: u64 = 40;
-const PIECE_BYTES: u64 = 2 << 20;
+const PIECE_BYTES: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A file of which no two pieces are the same.

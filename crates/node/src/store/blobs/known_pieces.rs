@@ -15,7 +15,7 @@ use sta_protocol::digest::Sha256Digest;
 use super::{Blobs, PIECE_BYTES, file_error};
 use crate::store::StoreError;
 
-/// How many digests are kept in memory at most, over all files: 16 MiB of them, for one tebibyte.
+/// How many digests are kept in memory at most, over all files: 16 MiB of them, for half a tebibyte.
 const KNOWN_MAX: usize = 524_288;
 
 /// The lists that were read last.
