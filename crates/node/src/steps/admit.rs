@@ -12,7 +12,7 @@ use sta_decide::{
 use sta_protocol::{
     digest::Sha256Digest,
     federation::{Admission, DatasetRecord, Offer, OfferAnswer, VERSION},
-    ids::{AdmissionId, MemberId},
+    ids::{AdmissionId, JobId, MemberId},
     jws::{Signed, Verified},
     refusal::{Refusal, RefusalCode},
     treaty::{Resources, Site},
@@ -20,8 +20,12 @@ use sta_protocol::{
 
 use super::{
     StepError, disk,
-    gates::admission::{self, Candidate, Screened},
+    gates::{
+        admission::{self, Candidate, Screened},
+        guards::Guards,
+    },
     identity::{self, Shown},
+    incident,
     registry::verify_record,
     run, training,
 };
@@ -31,7 +35,7 @@ use crate::{
     store::{
         StoreError, Tx,
         audit::PendingEntry,
-        blob_uses::{self, Side},
+        blob_uses::{self, NeededFile, Side},
         hosted::{self, HostState, HostedJob},
         outbox::{self, Effect, Lane},
     },
@@ -68,13 +72,34 @@ pub async fn admit_offer(
     if let Some(refusals) = trains.as_ref().and_then(|trains| Refusals::from_reasons(trains.refusals(node))) {
         return record_refusal(node, offer, signed, refusals, Some(screened)).await;
     }
-    record(node, offer, signed, permit, Asked { screened, trains }).await
+    let joins = incident::at_admission(node, &offer)?;
+    record(node, offer, signed, permit, Asked { screened, trains, joins }).await
 }
 
 /// What the gates said of an offered job.
 struct Asked {
     screened: Screened,
     trains: Option<training::Registered>,
+    /// The incidents about the model that it trains.
+    joins: Option<incident::Newcomer>,
+}
+
+impl Asked {
+    /// Records what was asked beside the admission; what is held stands still from the beginning.
+    fn begin(
+        self,
+        tx: &mut Tx<'_>,
+        guards: &Guards,
+        job: JobId,
+        files: &[NeededFile],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.screened.begin(tx, guards, job, now)?;
+        if let Some(trains) = self.trains {
+            trains.begin(tx, guards, now)?;
+        }
+        self.joins.map_or(Ok(()), |joins| joins.begin(tx, guards, files, now))
+    }
 }
 
 /// The offer, if its home signed it and it is for this node.
@@ -322,10 +347,7 @@ async fn record(
             Ok(admitted) => {
                 blob_uses::need(tx, Side::Host, offer.job, &project, &files)?;
                 let answer = keep(tx, &offer, signed, admission, &admitted, &put_lane, now)?;
-                asked.screened.begin(tx, &guards, offer.job, now)?;
-                if let Some(trains) = asked.trains {
-                    trains.begin(tx, &guards, now)?;
-                }
+                asked.begin(tx, &guards, offer.job, &files, now)?;
                 Ok(answer)
             }
             Err(refusals) => {

@@ -40,9 +40,11 @@ mod asking;
 mod clocks;
 mod events;
 mod evidence;
+mod newcomers;
 mod watch;
 
 pub use events::{Event, add};
+pub(crate) use newcomers::{Newcomer, at_admission};
 pub(crate) use watch::keep_clocks;
 
 /// What is reported.

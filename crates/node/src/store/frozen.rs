@@ -170,6 +170,27 @@ pub fn freeze(
     Ok(())
 }
 
+/// Freezes what is left of a job that came after the snapshot, and the files that it needs.
+pub fn freeze_job(
+    tx: &Tx<'_>,
+    id: IncidentId,
+    job: JobId,
+    files: &BTreeSet<Sha256Digest>,
+) -> Result<(), StoreError> {
+    let (connection, incident) = (tx.connection(), id.to_string());
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO frozen_jobs (job, incident) VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute([&job.to_string(), &incident]))
+        .doing("freeze a job")?;
+    for file in files {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO frozen_files (sha256, incident) VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute([&file.to_string(), &incident]))
+            .doing("freeze a file")?;
+    }
+    Ok(())
+}
+
 /// The snapshots of an incident, the oldest first.
 pub fn snapshots(connection: &Connection, id: IncidentId) -> Result<Vec<Snapshot>, StoreError> {
     let rows: Vec<(String, String)> = connection

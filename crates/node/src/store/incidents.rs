@@ -146,6 +146,20 @@ pub fn list(
         .collect()
 }
 
+/// The incidents about a model that are not closed, the oldest first. All of them: each may have something to say to a job.
+pub fn about_model(connection: &Connection, model: &ModelId) -> Result<Vec<KeptIncident>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM incidents WHERE model = ?1 AND state <> 'closed' ORDER BY reported_at, id"
+    );
+    connection
+        .prepare_cached(&sql)
+        .and_then(|mut query| query.query_map([model.to_string()], raw)?.collect::<Result<Vec<_>, _>>())
+        .doing("list the incidents about a model")?
+        .into_iter()
+        .map(read)
+        .collect()
+}
+
 /// How many incidents are not closed.
 pub fn count_open(connection: &Connection) -> Result<u64, StoreError> {
     connection

@@ -25,7 +25,7 @@ use crate::harness::{TestNode, World, holder, spec, token};
 const HOUR_S: i64 = 3600;
 
 /// A breach of personal data that somebody became aware of so long ago.
-fn breach(node: &TestNode, aware_s_ago: i64) -> Value {
+pub(super) fn breach(node: &TestNode, aware_s_ago: i64) -> Value {
     let aware_at = node.node.outside.now() - SignedDuration::from_secs(aware_s_ago);
     json!({
         "incident": IncidentId::new(node.node.outside.now_ms(), node.node.outside.random()),
@@ -38,26 +38,36 @@ fn here() -> JobSpec {
     JobSpec { sites_allowed: vec!["quebec-hydro".parse().unwrap()], ..spec() }
 }
 
-async fn reported(node: &TestNode, person: &str, report: &Value) -> Value {
+pub(super) async fn reported(node: &TestNode, person: &str, report: &Value) -> Value {
     let answer = node.post(person, "/v1/incidents", report).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()
 }
 
-async fn event(node: &TestNode, person: &str, incident: &Value, event: Value) -> crate::harness::Answer {
+pub(super) async fn event(
+    node: &TestNode,
+    person: &str,
+    incident: &Value,
+    event: Value,
+) -> crate::harness::Answer {
     node.post(person, &format!("/v1/incidents/{}/events", id(incident)), &event).await
 }
 
-async fn close(node: &TestNode, person: &str, incident: &Value, body: Value) -> crate::harness::Answer {
+pub(super) async fn close(
+    node: &TestNode,
+    person: &str,
+    incident: &Value,
+    body: Value,
+) -> crate::harness::Answer {
     node.post(person, &format!("/v1/incidents/{}/close", id(incident)), &body).await
 }
 
-fn id(incident: &Value) -> &str {
+pub(super) fn id(incident: &Value) -> &str {
     incident["id"].as_str().unwrap()
 }
 
 /// A lawyer of the member, whom the other tests do not need.
-async fn lawyer(node: &TestNode) {
+pub(super) async fn lawyer(node: &TestNode) {
     let researcher = Researcher {
         id: "lea".parse().unwrap(),
         holder: holder("lea").public_key().key_id(),

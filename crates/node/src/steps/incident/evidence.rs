@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use sta_protocol::{
     digest::{Sha256Digest, canonical_json},
-    ids::{IncidentId, JobId},
+    ids::{IncidentId, JobId, ModelId},
 };
 
 use super::{
@@ -32,13 +32,22 @@ pub(super) struct Taken {
     pub(super) snapshot: Snapshot,
     /// The jobs that the incident is about: that which it names, and those that train the model it names.
     pub(super) jobs: BTreeSet<JobId>,
+    model: Option<ModelId>,
     entries: Vec<u64>,
     files: BTreeSet<Sha256Digest>,
 }
 
 impl Taken {
     /// Keeps the snapshot beside the entry with that number, and freezes what it names, in the caller's transaction.
+    ///
+    /// # Errors
+    /// The store failed, or a job that trains the model was admitted since the snapshot was taken: asked again, it is among them.
     pub(super) fn freeze(&self, tx: &Tx<'_>, id: IncidentId, sequence: u32) -> Result<(), StoreError> {
+        if let Some(model) = &self.model
+            && !table::jobs_of_model(tx.connection(), model)?.iter().all(|job| self.jobs.contains(job))
+        {
+            return Err(StoreError::Busy);
+        }
         table::freeze(tx, id, sequence, &self.snapshot, &self.entries, &self.files, &self.jobs)
     }
 }
@@ -93,7 +102,7 @@ pub(super) fn take(node: &Node, id: IncidentId, about: &About, now: Timestamp) -
     let sha256 = Sha256Digest::of(&bytes);
     let manifest = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
     let entries = entries.into_iter().map(|entry| entry.position).collect();
-    Ok(Taken { snapshot: Snapshot { sha256, manifest }, jobs, entries, files })
+    Ok(Taken { snapshot: Snapshot { sha256, manifest }, jobs, model: about.model.clone(), entries, files })
 }
 
 /// The files that a job needs at this node or left here.
