@@ -26,9 +26,9 @@ use crate::{
 /// Lists the orders to stop that this node knows, the newest first.
 #[utoipa::path(get, path = "/v1/stop-orders", responses((status = 200, description = "The orders", body = StopOrderList)))]
 pub(super) async fn list_stop_orders(State(node): State<Arc<Node>>) -> Result<Json<StopOrderList>, Fault> {
-    let orders = node.store.read(|connection| table::list(connection, true))?;
+    let (orders, more) = node.store.read(table::list)?;
     let orders = orders.iter().map(|order| StopOrderDocument::new(&node, order)).collect::<Result<_, _>>()?;
-    Ok(Json(StopOrderList { orders }))
+    Ok(Json(StopOrderList { orders, more }))
 }
 
 /// Takes an order that enough people have signed, has it obeyed here, and sends it to every other member.

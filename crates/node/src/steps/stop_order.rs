@@ -109,7 +109,7 @@ fn verify(node: &Node, signed: &SignedStopOrder) -> Result<VerifiedStopOrder, St
 /// # Errors
 /// The store failed: looked at again soon.
 pub(crate) async fn enforce(node: &Node) -> Result<(), StepError> {
-    for kept in node.store.read(|connection| table::list(connection, false))? {
+    for kept in node.store.read(table::standing)? {
         let Ok(order) = kept.signed.peek_unverified() else { continue };
         for (job, site) in node.store.read(|connection| to_stop(connection, &order, node.outside.now()))? {
             let (prepared, guards, kept) =

@@ -259,10 +259,11 @@ pub fn training(connection: &Connection, job: JobId) -> Result<Option<TrainingJo
         .transpose()
 }
 
-/// The training runs whose jobs are running and not suspended.
+/// The training runs whose jobs are running and not suspended: all of them, for one that is left out would be watched by nobody.
+/// The sites' room bounds how many there are.
 pub fn training_under_way(connection: &Connection) -> Result<Vec<TrainingJob>, StoreError> {
     let sql = format!(
-        "{TRAINING} JOIN hosted h ON h.job = t.job WHERE h.state = 'running' AND h.held = 0 AND h.cancel_asked = 0 ORDER BY t.job LIMIT {LIST_MAX}"
+        "{TRAINING} JOIN hosted h ON h.job = t.job WHERE h.state = 'running' AND h.held = 0 AND h.cancel_asked = 0 ORDER BY t.job"
     );
     connection
         .prepare_cached(&sql)

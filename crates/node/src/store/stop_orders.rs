@@ -102,14 +102,31 @@ pub fn find(connection: &Connection, id: StopOrderId) -> Result<Option<KeptOrder
         .transpose()
 }
 
-/// The orders that stand, or all, the newest first.
-pub fn list(connection: &Connection, all: bool) -> Result<Vec<KeptOrder>, StoreError> {
-    let wanted = if all { "" } else { "WHERE lift IS NULL" };
+/// The orders that this node knows, the newest first: at most [`LIST_MAX`], with whether there are more.
+pub fn list(connection: &Connection) -> Result<(Vec<KeptOrder>, bool), StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM stop_orders ORDER BY received_at DESC, id DESC LIMIT ?1");
+    let mut orders = orders(connection, &sql, &[&(LIST_MAX + 1)])?;
+    let most = usize::try_from(LIST_MAX).unwrap_or(usize::MAX);
+    let more = orders.len() > most;
+    orders.truncate(most);
+    Ok((orders, more))
+}
+
+/// The orders that stand, the newest first: all of them, for one that is left out would be obeyed by nobody.
+pub fn standing(connection: &Connection) -> Result<Vec<KeptOrder>, StoreError> {
     let sql =
-        format!("SELECT {COLUMNS} FROM stop_orders {wanted} ORDER BY received_at DESC, id DESC LIMIT ?1");
+        format!("SELECT {COLUMNS} FROM stop_orders WHERE lift IS NULL ORDER BY received_at DESC, id DESC");
+    orders(connection, &sql, &[])
+}
+
+fn orders(
+    connection: &Connection,
+    sql: &str,
+    limit: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<KeptOrder>, StoreError> {
     connection
-        .prepare_cached(&sql)
-        .and_then(|mut query| query.query_map([LIST_MAX], raw)?.collect::<Result<Vec<_>, _>>())
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_map(limit, raw)?.collect::<Result<Vec<_>, _>>())
         .doing("list the orders to stop")?
         .into_iter()
         .map(read)

@@ -106,7 +106,7 @@ impl World {
 /// What orders still have under way at a member.
 pub(super) fn open(store: &Connection) -> Result<Vec<String>, Violation> {
     let mut open: Vec<String> = Vec::new();
-    for order in table::list(store, false)? {
+    for order in table::standing(store)? {
         open.push(format!("order {} is not lifted", order.id));
     }
     for site in table::unanswered(store)? {

@@ -202,8 +202,10 @@ pub struct StopAnswerDocument {
 /// Orders to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StopOrderList {
-    /// The orders.
+    /// The orders, at most the newest 1000.
     pub orders: Vec<StopOrderDocument>,
+    /// Whether there are older ones, which are found by their ids.
+    pub more: bool,
 }
 
 impl StopOrderDocument {
