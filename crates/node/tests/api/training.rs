@@ -6,12 +6,10 @@ use serde_json::{Value, json};
 use sta_node::store::{audit, gate_holds};
 use sta_protocol::{
     class::Class,
-    compute::{BaseCompute, TeraFlop},
-    job::{InputFile, JobSpec, JobTraining},
-    model::{BaseModel, Modality},
+    job::{InputFile, JobSpec},
 };
 
-use crate::harness::{TestNode, World, spec};
+use crate::harness::{TestNode, World, spec, training_of};
 
 /// A run on two cores that says it adds 6 teraFLOP to a base of 60: a third of that is 20, which two cores at 100 gigaFLOP/s
 /// have done in 100 s.
@@ -21,22 +19,7 @@ pub(super) fn training(site: &str, tokens: u64) -> JobSpec {
     spec.outputs = Vec::new();
     spec.time_limit_s = 3600;
     spec.sites_allowed = vec![site.parse().unwrap()];
-    spec.training = Some(JobTraining {
-        run: None,
-        model: "ca/maple".parse().unwrap(),
-        base: Some(BaseModel {
-            name: "birch".to_owned(),
-            model: None,
-            weights: Vec::new(),
-            class: "open".parse().unwrap(),
-            compute: BaseCompute::Known { teraflop: TeraFlop::new(60).unwrap() },
-        }),
-        generates: vec![Modality::Prediction],
-        parameters: 1_000_000,
-        tokens,
-        added_elsewhere_teraflop: TeraFlop::ZERO,
-        market_eu: false,
-    });
+    spec.training = Some(training_of(tokens));
     spec
 }
 

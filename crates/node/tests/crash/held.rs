@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sta_node::keys::Keys;
 use sta_protocol::{
-    compute::{BaseCompute, TeraFlop},
     ids::{JobId, StopOrderId},
-    job::{JobSpec, JobTraining},
-    model::{BaseModel, Modality},
+    job::JobSpec,
     stop_lift::{SignedStopLift, StopLift},
     stop_order::{SignedStopOrder, StopOrder, StopTarget},
 };
+
+use crate::harness::training_of;
 
 use super::{
     MEMBERS,
@@ -25,22 +25,7 @@ const SITES: [usize; 2] = [1, 2];
 
 /// The same job as part of a training run that says it adds 24 teraFLOP to a base of 60: more than a third, so it is held.
 pub(super) fn training(mut spec: JobSpec) -> JobSpec {
-    spec.training = Some(JobTraining {
-        run: None,
-        model: "ca/maple".parse().unwrap(),
-        base: Some(BaseModel {
-            name: "birch".to_owned(),
-            model: None,
-            weights: Vec::new(),
-            class: "open".parse().unwrap(),
-            compute: BaseCompute::Known { teraflop: TeraFlop::new(60).unwrap() },
-        }),
-        generates: vec![Modality::Prediction],
-        parameters: 1_000_000,
-        tokens: 4_000_000,
-        added_elsewhere_teraflop: TeraFlop::ZERO,
-        market_eu: false,
-    });
+    spec.training = Some(training_of(4_000_000));
     spec
 }
 

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sta_protocol::{
+    compute::{BaseCompute, TeraFlop},
     digest::Sha256Digest,
     holder_proof::{HolderClaims, holder_proof},
     ids::JobId,
-    job::{JobSpec, Objective, Shape},
+    job::{JobSpec, JobTraining, Objective, Shape},
+    model::{BaseModel, Modality},
 };
 
 use super::{Answer, TestNode, World, holder};
@@ -41,6 +43,27 @@ pub(crate) fn spec() -> JobSpec {
         attempts_max: 1,
         site_options: BTreeMap::new(),
         training: None,
+    }
+}
+
+/// A training run of `ca/maple` on a base of 60 teraFLOP, with a million parameters: it says that it adds 6 teraFLOP for each
+/// million tokens, and a third of its base is 20.
+pub(crate) fn training_of(tokens: u64) -> JobTraining {
+    JobTraining {
+        run: None,
+        model: "ca/maple".parse().unwrap(),
+        base: Some(BaseModel {
+            name: "birch".to_owned(),
+            model: None,
+            weights: Vec::new(),
+            class: "open".parse().unwrap(),
+            compute: BaseCompute::Known { teraflop: TeraFlop::new(60).unwrap() },
+        }),
+        generates: vec![Modality::Prediction],
+        parameters: 1_000_000,
+        tokens,
+        added_elsewhere_teraflop: TeraFlop::ZERO,
+        market_eu: false,
     }
 }
 

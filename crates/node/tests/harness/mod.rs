@@ -39,7 +39,7 @@ mod rows;
 
 pub(crate) use calls::{Answer, Signing};
 use engine::FakeEngine;
-pub(crate) use jobs::{dataset, spec};
+pub(crate) use jobs::{dataset, spec, training_of};
 use outside::{TestChance, TestClock, TestNetwork};
 pub(crate) use rows::first_column;
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     super::failure::{Failure, Trying},
     Stage,
+    acts::id_of,
     report::Report,
 };
 
@@ -86,8 +87,7 @@ fn submit(stage: &Stage) -> Result<String, Failure> {
         "--epochs",
         "400",
     ];
-    let job = stage.sta(&words)?;
-    job["id"].as_str().map(str::to_owned).ok_or_else(|| Failure::new("read a job's id", job.to_string()))
+    id_of(&stage.sta(&words)?)
 }
 
 /// The open hold of a job at the German node.
