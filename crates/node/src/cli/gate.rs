@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `sta gate`: puts a question to the node's gates, and shows what they said.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 use http::Method;
@@ -11,6 +11,7 @@ use super::{
     failure::{Exit, Failure, Trying},
     print::{self, Style},
     profile::Who,
+    read::text_of,
 };
 use crate::http::documents::{GateDocument, GateList, GateReasonDocument};
 
@@ -48,7 +49,7 @@ pub(super) async fn run(command: &GateCommand, style: Style) -> Result<ExitCode,
     let answer = match command {
         GateCommand::Ask { who, file } => {
             let doing = format!("ask what `{}` asks", file.display());
-            let text = fs::read_to_string(file).trying_to(&doing)?;
+            let text = text_of(file, &doing)?;
             let question =
                 serde_json::from_str(&text).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))?;
             who.client()?.ask(Method::POST, "/v1/gate", Some(&question)).await?

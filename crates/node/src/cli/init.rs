@@ -19,6 +19,7 @@ use super::{
     failure::{Exit, Failure, Trying},
     print::Style,
     profile::{OPERATOR_TOKEN, fresh_token},
+    read::text_of,
 };
 use crate::{
     config::{
@@ -186,7 +187,7 @@ fn address(url: &str) -> Result<(String, String), Failure> {
 /// The file cannot be read, or does not hold exactly one member.
 pub fn read_member(path: &Path) -> Result<Member, Failure> {
     let doing = format!("read the member file `{}`", path.display());
-    let text = fs::read_to_string(path).trying_to(&doing)?;
+    let text = text_of(path, &doing)?;
     let file: MemberFile =
         toml::from_str(&text).trying_to(&doing).map_err(|failure| failure.exit(Exit::Usage))?;
     let count = file.members.len();

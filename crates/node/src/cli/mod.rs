@@ -33,6 +33,7 @@ mod policy;
 pub mod print;
 pub mod profile;
 mod project;
+mod read;
 mod release;
 mod researcher;
 mod result;

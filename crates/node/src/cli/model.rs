@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `sta model`: registers a model's record at a node, and writes it as a CycloneDX 1.6 ML-BOM or as SPDX 3.0.1, which is offline.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
@@ -12,7 +9,7 @@ use serde_json::json;
 use sta_protocol::{
     digest::Sha256Digest,
     exports::{ModelExport, cyclonedx, serial_of, spdx},
-    jws::{COMPACT_BYTES_MAX, Signed},
+    jws::Signed,
     model::ModelRecord,
     record::Record as _,
 };
@@ -22,6 +19,7 @@ use super::{
     failure::{Exit, Failure, Trying},
     print::{self, Style},
     profile::Who,
+    read::text_of,
     signers::SignersArgs,
 };
 use crate::http::documents::ModelDocument;
@@ -162,13 +160,4 @@ fn read(args: &ExportArgs, doing: &str) -> Result<ModelRecord, Failure> {
         .trying_to(doing)
         .map_err(|failure| failure.exit(Exit::Unverified))?;
     Ok(verified.into_inner())
-}
-
-fn text_of(path: &Path, doing: &str) -> Result<String, Failure> {
-    let bytes = fs::metadata(path).trying_to(doing)?.len();
-    if bytes > COMPACT_BYTES_MAX as u64 {
-        let cause = format!("it has {bytes} bytes; at most {COMPACT_BYTES_MAX} are read");
-        return Err(Failure::new(doing, cause).exit(Exit::Usage));
-    }
-    fs::read_to_string(path).trying_to(doing)
 }

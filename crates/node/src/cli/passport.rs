@@ -16,6 +16,7 @@ use super::{
     failure::{Exit, Failure, Trying},
     print::{self, Style},
     profile::{Profile, Who},
+    read::text_of,
 };
 use crate::http::documents::{
     NodeDocument, PassportDocument, PassportRequest, VisaDocument, VisaKind, VisaRequest,
@@ -143,7 +144,7 @@ async fn dataset_id(client: &Client, name: &str) -> Result<DatasetId, Failure> {
 
 fn read_visa(path: &Path) -> Result<String, Failure> {
     let doing = format!("read the visa `{}`", path.display());
-    let text = fs::read_to_string(path).trying_to(&doing)?;
+    let text = text_of(path, &doing)?;
     let visa = text.trim();
     if visa.is_empty() || visa.len() > VISA_BYTES_MAX {
         return Err(Failure::new(

@@ -12,13 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sta_protocol::{
     ids::{MemberId, StopOrderId},
-    jws::COMPACT_BYTES_MAX,
     stop_order::{SignedStopOrder, StopAuthority, StopOrder, StopTarget},
 };
 
 use super::{
     failure::{Exit, Failure, Trying},
     print::Style,
+    read::text_of,
     signers::signing_key,
     treaty::verified,
 };
@@ -203,15 +203,9 @@ fn sentence(order: &StopOrder) -> String {
 }
 
 fn read(file: &Path, doing: &str) -> Result<SignedStopOrder, Failure> {
-    let bytes = fs::metadata(file).trying_to(doing)?.len();
-    if bytes > 2 * COMPACT_BYTES_MAX as u64 {
-        return Err(
-            Failure::new(doing, format!("it has {bytes} bytes, which no order has")).exit(Exit::Usage)
-        );
-    }
-    let bytes = fs::read(file).trying_to(doing)?;
+    let text = text_of(file, doing)?;
     let signed: SignedStopOrder =
-        serde_json::from_slice(&bytes).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))?;
+        serde_json::from_str(&text).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))?;
     Ok(signed)
 }
 

@@ -18,6 +18,7 @@ use super::{
     failure::{Exit, Failure, Trying},
     init::{KEYS, read_member},
     print::Style,
+    read::text_of,
     serve::read_treaty,
 };
 use crate::keys::Keys;
@@ -127,7 +128,7 @@ pub fn run(command: &TreatyCommand, style: Style) -> Result<(), Failure> {
 pub fn new(template: &Path, members: &[PathBuf], out: &Path) -> Result<Treaty, Failure> {
     let usage = |failure: Failure| failure.exit(Exit::Usage);
     let doing = format!("make a treaty of the template `{}`", template.display());
-    let text = fs::read_to_string(template).trying_to(&doing)?;
+    let text = text_of(template, &doing)?;
     let mut table: toml::Table = toml::from_str(&text).trying_to(&doing).map_err(usage)?;
     let mut listed = Vec::new();
     for path in members {
@@ -226,7 +227,7 @@ pub fn verified(file: &Path) -> Result<sta_protocol::treaty::VerifiedTreaty, Fai
 
 fn read_toml(file: &Path) -> Result<Treaty, Failure> {
     let doing = format!("read the treaty `{}`", file.display());
-    let text = fs::read_to_string(file).trying_to(&doing)?;
+    let text = text_of(file, &doing)?;
     Treaty::from_toml(&text).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))
 }
 

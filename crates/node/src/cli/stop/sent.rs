@@ -21,6 +21,7 @@ use super::{
         failure::{Exit, Failure, Trying},
         print::{Style, part},
         profile::Who,
+        read::text_of,
     },
     read,
 };
@@ -147,9 +148,9 @@ pub(super) fn lift(args: &LiftArgs, style: Style) -> Result<(), Failure> {
 /// The lifting in a file, if that is what it holds.
 ///
 /// # Errors
-/// The file cannot be read.
+/// The file cannot be read, or is larger than any order.
 pub(super) fn lifting(file: &Path) -> Result<Option<SignedStopLift>, Failure> {
-    let text = fs::read_to_string(file).trying_to(format!("read `{}`", file.display()))?;
+    let text = text_of(file, &format!("read `{}`", file.display()))?;
     let found: Option<SignedStopLift> = serde_json::from_str(&text).ok();
     Ok(found.filter(|lift| lift.peek_unverified().is_ok()))
 }
