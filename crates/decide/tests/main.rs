@@ -9,6 +9,7 @@
 mod admit;
 mod authorize;
 mod clocks;
+mod composition;
 mod example;
 mod gates;
 mod lattice;
