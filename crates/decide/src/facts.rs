@@ -17,9 +17,11 @@ use sta_protocol::{
 use crate::verdict::{Refusals, Verdict};
 
 mod data;
+mod moved;
 mod outputs;
 
-pub use data::{DataFacts, data_at};
+pub use data::DataFacts;
+pub use moved::{Moved, moved_to};
 pub use outputs::{ExportFacts, ExportInputs, ReleaseFacts, ReleaseInputs, Steward, WayHome};
 
 /// What the node read from a passport after it verified it; nothing of a passport that did not verify.

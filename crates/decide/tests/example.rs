@@ -61,6 +61,7 @@ pub(crate) fn spec() -> JobSpec {
         attempts_max: 1,
         site_options: BTreeMap::new(),
         training: None,
+        inputs_about: None,
     }
 }
 
@@ -85,6 +86,7 @@ pub(crate) fn record(
         purposes: purposes.iter().map(|&purpose| purpose.to_owned()).collect(),
         files: Vec::new(),
         facts: None,
+        protection: None,
         recorded_at: now(),
     }
 }

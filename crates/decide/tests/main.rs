@@ -16,6 +16,7 @@ mod lattice;
 mod ledger;
 mod lint;
 mod missing_facts;
+mod moved;
 mod packs;
 mod place;
 mod rules;

@@ -177,6 +177,7 @@ pub(crate) async fn people(node: &Node, holder: &SigningKey) -> Result<String> {
         purposes: vec!["research".to_owned()],
         files: Vec::new(),
         facts: None,
+        protection: None,
     };
     registry::add_dataset(node, digits).await?;
     Ok(registry::issue_passport(node, &researcher, Vec::new()).await?.as_str().to_owned())
@@ -211,6 +212,7 @@ pub(crate) fn spec(objective: Objective) -> Result<JobSpec> {
         attempts_max: 1,
         site_options: BTreeMap::new(),
         training: None,
+        inputs_about: None,
     })
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
+    data_protection::DataProtection,
     dataset_facts::DatasetFacts,
     digest::Sha256Digest,
     ids::{AdmissionId, DatasetId, JobId, Jurisdiction, MemberId, OfferId, ReceiptId, ResearcherId, SiteId},
@@ -358,6 +359,9 @@ pub struct DatasetRecord {
     /// What else its member states of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<DatasetFacts>,
+    /// Whom it is about, and the documents that the law on personal data asks for; what is left out counts against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<DataProtection>,
     /// When this record was made; a later record replaces it.
     pub recorded_at: Timestamp,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
+    data_protection::AboutPeople,
     digest::Sha256Digest,
     ids::{DatasetId, JobId, ProjectId, SiteId},
     purpose::Purpose,
@@ -86,6 +87,9 @@ pub struct JobSpec {
     /// The training run that the job is part of, if it trains a model: its host meters it and asks the gate for training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<JobTraining>,
+    /// Whom the files that the researcher brings are about, as the researcher declares it; silence counts against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs_about: Option<AboutPeople>,
 }
 
 fn once() -> u32 {
@@ -156,6 +160,7 @@ impl JobSpec {
         self.shape.validate(self)?;
         self.validate_options()?;
         self.training.as_ref().map_or(Ok(()), |training| training.validate(self))?;
+        self.validate_about()?;
         let names = || self.inputs.iter().map(|input| input.name.as_str());
         if let Some(name) =
             names().chain(self.outputs.iter().map(String::as_str)).find(|name| !is_file_name(name))
@@ -276,6 +281,22 @@ impl JobSpec {
                 Err(invalid("purpose_class", problem))
             }
             (_, _) => Ok(()),
+        }
+    }
+
+    /// The classes say themselves whether there are people in the files, all but one.
+    fn validate_about(&self) -> Result<(), InvalidJob> {
+        let stated = self.inputs_about.and_then(|about| about.personal_information);
+        let is_asked = self.inputs.iter().any(|input| input.class == Class::Protected);
+        match stated.filter(|_| !is_asked) {
+            Some(stated) => {
+                let problem = format!(
+                    "has `personal_information = \"{}\"`, and no input is of class `protected`: leave it out, the other classes say it themselves",
+                    stated.as_str()
+                );
+                Err(invalid("inputs_about", problem))
+            }
+            None => Ok(()),
         }
     }
 

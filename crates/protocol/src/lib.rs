@@ -8,6 +8,7 @@ pub mod class;
 mod compact;
 pub mod compute;
 pub mod croissant;
+pub mod data_protection;
 pub mod dataset_facts;
 pub mod digest;
 pub mod dsse;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The treaty: the machine-readable agreement between members. TOML for people, JCS for digests, one JWS signature per member.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
+    data_protection::DocumentOnRecord,
     digest::Sha256Digest,
     ids::{Jurisdiction, MemberId, SiteId},
     jws::{JwsError, MultiSigned},
@@ -129,6 +130,55 @@ pub struct TransferGround {
     pub operator_forms: Vec<String>,
     /// First moment at which it no longer holds.
     pub valid_until: Timestamp,
+    /// What of GDPR Chapter V it rests on; without it, it is no ground for the personal data of people in the EEA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instrument: Option<TransferInstrument>,
+    /// The clauses that both ends have signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clauses: Option<DocumentOnRecord>,
+    /// The transfer impact assessment (CJEU C-311/18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact_assessment: Option<DocumentOnRecord>,
+    /// Whether data may go on from there to a third country; without a word, it may, on no ground of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onward: Option<OnwardTerms>,
+    /// False where it is for one transfer alone; a ground of a treaty serves again and again (GDPR recital 111).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurring: Option<bool>,
+}
+
+/// What a transfer of personal data rests on (GDPR Chapter V).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferInstrument {
+    /// A decision under Art. 45: the treaty's line is its entry in the adequacy register.
+    Adequacy,
+    /// Standard contractual clauses under Art. 46(2)(c), Decision (EU) 2021/914.
+    StandardClauses,
+    /// A derogation under Art. 49(1).
+    Derogation,
+}
+
+/// What a ground says of data that would go on to a third country (GDPR Art. 44, second sentence).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnwardTerms {
+    /// It stays where the ground brings it.
+    Barred,
+    /// It goes on only under an instrument of its own.
+    UnderInstrument,
+}
+
+/// A contract under which a site's operator processes personal data for a member (GDPR Art. 28(3)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessorContract {
+    /// For whose data, files that its researchers bring included.
+    pub member: MemberId,
+    /// SHA-256 of the contract.
+    pub sha256: Sha256Digest,
+    /// The day of its signature; before it, it counts for nothing.
+    pub dated: Date,
 }
 
 /// A cluster of a member, as the treaty opens it to the others.
@@ -151,6 +201,9 @@ pub struct Site {
     pub tariff: Tariff,
     /// What it draws and how clean that is.
     pub energy: Energy,
+    /// The members for whom its operator processes personal data under contract.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processor_contracts: Vec<ProcessorContract>,
 }
 
 /// Who operates a site and whose law reaches them.

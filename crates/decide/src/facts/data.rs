@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The facts of one dataset at one site: where it comes from, where it would go, on what ground.
+//! The facts of one dataset at one site as the rules about jobs read them: where it comes from, on what ground it may go.
 
 use jiff::Timestamp;
 use sta_protocol::{
@@ -44,19 +44,6 @@ pub(super) struct Place<'a> {
     pub(super) home: &'a MemberId,
 }
 
-/// What the data of a job is at a site, as far as it does not depend on who asks: nobody is taken to have access.
-#[must_use]
-pub fn data_at(
-    treaty: &Treaty,
-    now: Timestamp,
-    site: &Site,
-    home: &MemberId,
-    spec: &JobSpec,
-    records: &[&DatasetRecord],
-) -> Vec<DataFacts> {
-    Place { treaty, now, site, home }.data_of(spec, records, &[])
-}
-
 impl Place<'_> {
     /// The facts of every dataset, then of every class of files that the researcher brings.
     pub(super) fn data_of(
@@ -94,7 +81,7 @@ impl Place<'_> {
             place.zip(origin).is_some_and(|(place, origin)| self.treaty.lies_in(place, origin))
         };
         let same_area = origin.is_some_and(|origin| is_one_area(self.treaty, origin, site));
-        let ground = origin.filter(|_| !same_area).and_then(|origin| self.ground(class, origin));
+        let ground = origin.filter(|_| !same_area).and_then(|origin| self.ground(class, origin, site));
         DataFacts {
             id: format!("{}/inputs", self.home),
             class,
@@ -110,19 +97,24 @@ impl Place<'_> {
     }
 
     /// The first ground of the treaty that covers the class, both ends, the form of the operator and the moment.
-    fn ground(&self, class: Class, origin: &Jurisdiction) -> Option<&TransferGround> {
+    pub(super) fn ground(
+        &self,
+        class: Class,
+        origin: &Jurisdiction,
+        to: &Jurisdiction,
+    ) -> Option<&TransferGround> {
         self.treaty.transfer_grounds.iter().find(|ground| {
             ground.classes.contains(&class)
                 && ground.operator_forms.contains(&self.site.operator.form)
                 && self.now < ground.valid_until
                 && is_free_within(self.treaty, origin, &ground.from)
-                && self.treaty.lies_in(&self.site.jurisdiction, &ground.to)
+                && self.treaty.lies_in(to, &ground.to)
         })
     }
 }
 
 /// The classes of the files that the researcher brings, each once, from the least to the strictest.
-fn classes_brought(spec: &JobSpec) -> Vec<Class> {
+pub(super) fn classes_brought(spec: &JobSpec) -> Vec<Class> {
     Class::ALL.into_iter().filter(|class| spec.inputs.iter().any(|input| input.class == *class)).collect()
 }
 

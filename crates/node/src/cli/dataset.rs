@@ -12,6 +12,7 @@ use http::Method;
 use sta_protocol::{
     class::Class,
     croissant::{CROISSANT_BYTES_MAX, Croissant},
+    data_protection::DataProtection,
     federation::DatasetFile,
     ids::Jurisdiction,
 };
@@ -23,6 +24,9 @@ use super::{
     profile::Who,
 };
 use crate::http::documents::{DatasetDocument, DatasetList, NewDatasetDocument};
+
+/// The longest file of protection facts that is read, in bytes.
+const PROTECTION_BYTES_MAX: u64 = 1 << 20;
 
 /// What can be done with datasets.
 #[derive(Debug, Clone, Subcommand)]
@@ -61,6 +65,9 @@ pub(super) struct AddArgs {
     /// Its description in Croissant 1.0 (JSON-LD), whose facts go into the record
     #[arg(long, value_name = "croissant.json")]
     croissant: Option<PathBuf>,
+    /// Whom it is about and which documents are on record, for the law on personal data (docs/operations.md)
+    #[arg(long, value_name = "protection.toml")]
+    protection: Option<PathBuf>,
     /// What people call it [default: its name]
     #[arg(long)]
     title: Option<String>,
@@ -91,6 +98,13 @@ async fn add(args: &AddArgs, style: Style) -> Result<(), Failure> {
             .trying_to("register the dataset")
             .map_err(|failure| failure.exit(Exit::Usage))?;
     }
+    let protection = args.protection.as_deref().map(read_protection).transpose()?;
+    if let Some(protection) = &protection {
+        protection
+            .check(args.class)
+            .trying_to("register the dataset")
+            .map_err(|failure| failure.exit(Exit::Usage))?;
+    }
     let client = args.who.client()?;
     let mut files = Vec::new();
     for path in &args.files {
@@ -115,6 +129,7 @@ async fn add(args: &AddArgs, style: Style) -> Result<(), Failure> {
         purposes: args.purposes.clone(),
         files,
         facts,
+        protection,
     };
     let request = serde_json::to_value(request).trying_to("write the request")?;
     let answer = client.ask(Method::POST, "/v1/datasets", Some(&request)).await?;
@@ -131,6 +146,14 @@ fn read_croissant(path: &Path) -> Result<Croissant, Failure> {
     let file = File::open(path).trying_to(&doing)?;
     file.take(CROISSANT_BYTES_MAX as u64 + 1).read_to_end(&mut json).trying_to(&doing)?;
     Croissant::from_json(&json).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))
+}
+
+fn read_protection(path: &Path) -> Result<DataProtection, Failure> {
+    let doing = format!("read the protection facts `{}`", path.display());
+    let mut text = String::new();
+    let file = File::open(path).trying_to(&doing)?;
+    file.take(PROTECTION_BYTES_MAX).read_to_string(&mut text).trying_to(&doing)?;
+    toml::from_str(&text).trying_to(doing).map_err(|failure| failure.exit(Exit::Usage))
 }
 
 /// A file that the description gives another digest is not the file that was described.

@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Deserializer, de};
 use sta_protocol::{
     class::Class,
+    data_protection::AboutPeople,
     ids::{DatasetId, JobId, ProjectId, SiteId},
     job::{COUNT_MAX, InputFile, JobSpec, JobTraining, Objective, Shape},
     purpose::Purpose,
@@ -86,6 +87,8 @@ pub struct JobFile {
     pub outputs_weights: Vec<String>,
     /// Files the researcher brings.
     pub inputs: Vec<InputEntry>,
+    /// Whom these files are about.
+    pub inputs_about: Option<AboutPeople>,
 }
 
 /// A file the researcher brings, as written.
@@ -274,6 +277,7 @@ impl JobFile {
             attempts_max: self.attempts_max.unwrap_or(1),
             site_options: self.site_options.clone(),
             training: self.training.clone(),
+            inputs_about: self.inputs_about,
         };
         spec.validate().map_err(|invalid| {
             let line = file

@@ -45,6 +45,7 @@ pub(super) async fn add_dataset(
         purposes: new.purposes,
         files: new.files,
         facts: new.facts,
+        protection: new.protection,
     };
     let signed = registry::add_dataset(&node, new).await?;
     Ok((StatusCode::CREATED, Json(document(signed)?)).into_response())

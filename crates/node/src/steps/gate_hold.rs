@@ -68,7 +68,7 @@ pub(crate) fn open_for(
 }
 
 /// The rules that hold, as the code under which the job is suspended.
-fn code(answer: &Answer) -> String {
+pub(crate) fn code(answer: &Answer) -> String {
     let rules = answer.reasons().filter(|reason| reason.verdict() > Verdict::AllowWith);
     rules.map(|reason| reason.rule.as_str()).collect::<Vec<_>>().join(",")
 }

@@ -7,7 +7,7 @@ use sta_protocol::{federation::Hold, ids::JobId};
 
 use jiff::Timestamp;
 
-use super::{StepError, run};
+use super::{StepError, gates::admission::is_hold_of_data, run, stage};
 use crate::{
     engines::Engine,
     node::Node,
@@ -82,13 +82,21 @@ pub fn resume(
     if !holds::release(tx, job, reason, by, now)? {
         return Ok(Held::unchanged());
     }
-    let held_still: Vec<String> =
-        holds::of(tx.connection(), job)?.into_iter().filter(Hold::is_open).map(|hold| hold.reason).collect();
+    let holds = holds::of(tx.connection(), job)?;
+    let may_move = is_hold_of_data(reason) && !holds.iter().any(stage::is_open_for_data);
+    let held_still: Vec<String> = holds.into_iter().filter(Hold::is_open).map(|hold| hold.reason).collect();
     let goes_on = held_still.is_empty();
     let payload =
         json!({"reason": reason, "by": by, "goes_on": goes_on, "held_by": held_still, "evidence": evidence});
     tx.audit(PendingEntry { kind: "job.resumed", subject: job.to_string(), payload, at: now });
-    tell(tx, &hosted, goes_on.then_some(Effect::Resume), now)
+    let mut held = tell(tx, &hosted, goes_on.then_some(Effect::Resume), now)?;
+    if may_move && hosted.state == HostState::Staging {
+        let lane = Lane::Staging(hosted.site.clone());
+        let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        outbox::put(tx, &lane, Effect::Stage, job, &hosted.offer_id.to_string(), now_ms)?;
+        held.lanes.push(lane);
+    }
+    Ok(held)
 }
 
 /// [`suspend`] in a transaction of its own; the lanes are woken.

@@ -10,6 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use sta_protocol::{
     class::Class,
+    data_protection::DataProtection,
     dataset_facts::DatasetFacts,
     digest::Sha256Digest,
     federation::{DatasetFile, DatasetRecord, VERSION},
@@ -50,6 +51,8 @@ pub struct NewDataset {
     pub files: Vec<DatasetFile>,
     /// What else this member states of it.
     pub facts: Option<DatasetFacts>,
+    /// Whom it is about, and the documents that the law on personal data asks for.
+    pub protection: Option<DataProtection>,
 }
 
 /// What a visa is to say.
@@ -134,6 +137,15 @@ pub async fn add_dataset(node: &Node, new: NewDataset) -> Result<Signed<DatasetR
     if let Some(facts) = &new.facts {
         facts.check(new.class).map_err(|error| malformed(error.to_string()))?;
     }
+    if let Some(protection) = &new.protection {
+        protection.check(new.class).map_err(|error| malformed(error.to_string()))?;
+        let unknown = protection.sites().find(|site| node.treaty.site(site).is_none());
+        if let Some(site) = unknown {
+            return Err(malformed(format!(
+                "`protection` names the site `{site}`, which the treaty does not have"
+            )));
+        }
+    }
     let record = DatasetRecord {
         version: VERSION,
         id,
@@ -144,6 +156,7 @@ pub async fn add_dataset(node: &Node, new: NewDataset) -> Result<Signed<DatasetR
         purposes: new.purposes,
         files: new.files,
         facts: new.facts,
+        protection: new.protection,
         recorded_at: node.outside.now(),
     };
     let signed = Signed::sign(&record, &node.keys.signing).map_err(|error| malformed(error.to_string()))?;

@@ -3,16 +3,23 @@
 
 use http::StatusCode;
 use sta_protocol::{
-    class::Class, digest::Sha256Digest, federation::Offer, ids::MemberId, refusal::RefusalCode,
+    class::Class,
+    digest::Sha256Digest,
+    federation::{Hold, Offer},
+    ids::MemberId,
+    refusal::RefusalCode,
 };
 
-use super::{StepError, arrive, meter, registry::verify_record, run, transfer::TransferRequest};
+use super::{
+    StepError, arrive, gates::admission, meter, registry::verify_record, run, transfer::TransferRequest,
+};
 use crate::{
     engines::Exit,
     node::Node,
     peers::outbound::CallError,
     store::{
         blob_uses::{self, NeededFile},
+        holds,
         hosted::{self, HostState, HostedJob},
         outbox::{self, Waiting},
     },
@@ -38,6 +45,9 @@ pub struct JobFile {
 /// # Errors
 /// A holder is away or refuses, or a file is not what was announced: tried again from where it stopped.
 pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
+    if put_off(node, waiting).await? {
+        return Ok(());
+    }
     let job = node.store.read(|connection| hosted::find(connection, waiting.job))?;
     if let Some(job) = job.filter(|job| job.state == HostState::Staging) {
         let offer = offer_of(&job)?;
@@ -67,6 +77,28 @@ pub async fn stage(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
         node.wake_site(&site);
     }
     Ok(())
+}
+
+/// Takes the effect out of its lane while a gate holds the data of the job: nothing of it moves before somebody has let it go,
+/// and then [`hold::resume`](super::hold::resume) puts it back.
+async fn put_off(node: &Node, waiting: &Waiting) -> Result<bool, StepError> {
+    if !node.store.read(|connection| holds::of(connection, waiting.job))?.iter().any(is_open_for_data) {
+        return Ok(false);
+    }
+    let (id, job) = (waiting.id, waiting.job);
+    let write = node.store.write(move |tx| {
+        let held = holds::of(tx.connection(), job)?.iter().any(is_open_for_data);
+        if held {
+            outbox::done(tx, id)?;
+        }
+        Ok(held)
+    });
+    Ok(write.await?)
+}
+
+/// Whether it is a reason for which the data of a job must not move.
+pub(super) fn is_open_for_data(hold: &Hold) -> bool {
+    hold.is_open() && admission::is_hold_of_data(&hold.reason)
 }
 
 /// The reason for which a file will never come: its holder's rules, documents that do not fit, or no such file. The job

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sta_decide::{
     authorize::authorize,
     facts::{RunFacts, RunInputs},
+    verdict::Refusals,
 };
 use sta_protocol::{
     digest::Sha256Digest,
@@ -17,6 +18,7 @@ use sta_protocol::{
 use super::{
     StepError,
     deliver::FilePart,
+    gates::admission::{self, Candidate, Screened},
     identity::{self, Shown},
     registry::verify_record,
 };
@@ -43,10 +45,16 @@ pub async fn grant(node: &Node, from: &MemberId, request: TransferRequest) -> Re
     if offer.home == *node.member() {
         still_wanted(node, &offer)?;
     }
-    decide(node, &offer)?;
+    let leaving = decide(node, &offer)?;
+    let guards = node.guards.clone();
+    if let Some(refusals) = Refusals::from_reasons(leaving.refusals(node)) {
+        node.store.write(move |tx| leaving.note(tx, &guards)).await?;
+        return Err(StepError::Refused(refusals));
+    }
     let files = files_here(node, &offer);
     let (now, peer, job) = (node.outside.now(), from.clone(), offer.job);
     let write = node.store.write(move |tx| {
+        leaving.note(tx, &guards)?;
         for file in &files {
             peers::grant_file(tx, job, *file, &peer, now)?;
         }
@@ -110,8 +118,8 @@ fn still_wanted(node: &Node, offer: &Offer) -> Result<(), StepError> {
     }
 }
 
-/// The holder's own reading of whether the data may be processed at that site.
-fn decide(node: &Node, offer: &Offer) -> Result<(), StepError> {
+/// The holder's own reading of whether the data may be processed at that site, and what its gate says of its leaving for there.
+fn decide(node: &Node, offer: &Offer) -> Result<Screened, StepError> {
     let now = node.outside.now();
     let damaged = |problem: String| {
         StepError::refused(RefusalCode::DocumentWrong, node.member(), [("problem", problem)])
@@ -147,7 +155,13 @@ fn decide(node: &Node, offer: &Offer) -> Result<(), StepError> {
     };
     let facts = RunFacts::assemble(&inputs).into_result()?;
     authorize(&node.rules, &facts).into_result()?;
-    Ok(())
+    let unknown = || {
+        StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", offer.site.to_string())])
+    };
+    let site = node.treaty.site(&offer.site).ok_or_else(unknown)?;
+    let candidate =
+        Candidate { job: offer.job, home: &offer.home, spec: &offer.spec, site, records: &records };
+    Ok(admission::leaving(node, &candidate))
 }
 
 /// The files of the job that this node answers for: the researcher's inputs at home, its own datasets' files.

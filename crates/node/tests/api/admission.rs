@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sta_decide::settle::price_micro_max;
 use sta_protocol::{
     class::Class,
-    federation::{Offer, VERSION},
-    ids::OfferId,
+    federation::{DatasetRecord, Offer, VERSION},
+    ids::{JobId, OfferId},
     job::{InputFile, JobSpec},
     jws::Signed,
     purpose::Purpose,
@@ -18,7 +18,7 @@ use super::{
     gates::{records as logged, replay},
     training::{hold, submitted},
 };
-use crate::harness::{TestNode, World, spec};
+use crate::harness::{TestNode, World, about_canadians, spec};
 
 /// A job with such a purpose, at one site.
 fn job_for(purpose: &str, site: &str) -> JobSpec {
@@ -29,6 +29,7 @@ fn job_for(purpose: &str, site: &str) -> JobSpec {
 async fn with_a_personal_file(node: &TestNode, mut spec: JobSpec) -> JobSpec {
     let sha256 = node.upload("ada", b"a letter").await;
     spec.inputs = vec![InputFile { name: "letter".to_owned(), sha256, bytes: 8, class: Class::Personal }];
+    spec.inputs_about = Some(about_canadians());
     spec
 }
 
@@ -65,38 +66,49 @@ async fn a_prohibited_purpose_is_refused_at_home_with_rule_article_fact_and_advi
     replay(&logged(&world.ca)).unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_home_that_skips_the_gate_is_refused_by_the_host() {
-    let world = World::open().await;
-    let (ca, de) = (&world.ca, &world.de);
-    let spec = job_for("social-scoring", "juelich");
-    let job = ca.job_id();
-    let submission = ca.submission("ada", job, &spec, &[]).await;
-    let site = ca.node.treaty.site(&spec.sites_allowed[0]).unwrap();
-    let now = ca.node.outside.now();
+/// What the host says to an offer that home makes without having asked its own gate.
+pub(super) async fn offered_past_the_gate(
+    home: &TestNode,
+    host: &TestNode,
+    spec: JobSpec,
+    datasets: Vec<Signed<DatasetRecord>>,
+    visas: &[String],
+) -> (JobId, Value) {
+    let job = home.job_id();
+    let submission = home.submission("ada", job, &spec, visas).await;
+    let site = home.node.treaty.site(&spec.sites_allowed[0]).unwrap();
+    let now = home.node.outside.now();
     let text = |name: &str| submission[name].as_str().unwrap().to_owned();
     let offer = Offer {
         version: VERSION,
-        offer: OfferId::new(ca.node.outside.now_ms(), ca.node.outside.random()),
+        offer: OfferId::new(home.node.outside.now_ms(), home.node.outside.random()),
         job,
-        home: ca.id(),
-        host: de.id(),
+        home: home.id(),
+        host: host.id(),
         site: site.id.clone(),
         price_micro_max: price_micro_max(&site.tariff, &spec),
         spec,
         researcher: "ada".parse().unwrap(),
         passport: text("passport"),
         holder_proof: text("holder_proof"),
-        datasets: Vec::new(),
+        datasets,
         allocation_reserved: true,
-        treaty: ca.node.treaty_digest(),
+        treaty: home.node.treaty_digest(),
         offered_at: now,
         expires_at: now + std::time::Duration::from_secs(600),
     };
-    let signed = Signed::sign(&offer, &ca.node.keys.signing).unwrap();
-    let mut signing = ca.signing(de, Method::POST, "/federation/v1/offers").json(&json!(signed));
+    let signed = Signed::sign(&offer, &home.node.keys.signing).unwrap();
+    let mut signing = home.signing(host, Method::POST, "/federation/v1/offers").json(&json!(signed));
     signing.idempotency_key = uuid::Uuid::from_bytes(*offer.offer.as_bytes());
-    let answer = de.answer(&signing).await.ok();
+    (job, host.answer(&signing).await.ok())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_home_that_skips_the_gate_is_refused_by_the_host() {
+    let world = World::open().await;
+    let (ca, de) = (&world.ca, &world.de);
+    let spec = job_for("social-scoring", "juelich");
+    let (job, answer) = offered_past_the_gate(ca, de, spec, Vec::new(), &[]).await;
     assert_eq!((&answer["refused"][0]["rule"], &answer["refused"][0]["by"]), (&json!("EU-05"), &json!("de")));
     let said = screened(de, &job.to_string());
     assert_eq!((said.len(), &said[0]["answer"]["verdict"]), (1, &json!("DENY")));

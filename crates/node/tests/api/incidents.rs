@@ -20,7 +20,7 @@ use sta_protocol::{
     job::{InputFile, JobSpec},
 };
 
-use crate::harness::{TestNode, World, holder, spec, token};
+use crate::harness::{TestNode, World, about_canadians, holder, spec, token};
 
 const HOUR_S: i64 = 3600;
 
@@ -429,6 +429,7 @@ async fn nothing_of_the_evidence_is_removed_until_the_incident_is_closed() {
     let mut spec = endless("research");
     spec.sites_allowed = vec!["quebec-hydro".parse().unwrap()];
     spec.inputs = vec![InputFile { name: "a".to_owned(), sha256: input, bytes: 13, class: Class::Personal }];
+    spec.inputs_about = Some(about_canadians());
     let job = world.ca.submit("ada", &spec).await.ok()["id"].as_str().unwrap().to_owned();
     world.ca.wait_for("ada", &job, "running").await;
     let mut report = breach(&world.ca, 0);

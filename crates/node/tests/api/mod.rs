@@ -17,6 +17,7 @@ mod idempotency;
 mod incidents;
 mod jobs;
 mod members;
+mod moving;
 mod newcomers;
 mod outputs;
 mod own_packs;

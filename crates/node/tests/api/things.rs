@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sta_node::http::openapi;
 use sta_protocol::{
+    data_protection::AboutPeople,
     federation::{DatasetFile, Exit, StatementLine, TaskFailure, TasksEnd, Usage, UsageSource, UsageSources},
     job::{InputFile, JobSpec, JobTraining, Objective, Shape},
     treaty::{Resources, SignedTreaty},
@@ -116,6 +117,7 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
         after: vec![world.ca.job_id()],
         attempts_max: 2,
         site_options: options,
+        inputs_about: Some(AboutPeople::default()),
         ..super::training::training("juelich", 1)
     };
     let submission = world.ca.submission("ada", world.ca.job_id(), &spec(), &[]).await;

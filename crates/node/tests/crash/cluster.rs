@@ -98,6 +98,7 @@ impl Job {
             attempts_max: 1,
             site_options: BTreeMap::new(),
             training: None,
+            inputs_about: None,
         };
         Self { id, truth, request: request(pair, id, spec), answered: false }
     }

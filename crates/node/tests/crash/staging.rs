@@ -83,6 +83,7 @@ fn spec(input: &LocalFile) -> JobSpec {
         attempts_max: 1,
         site_options: BTreeMap::new(),
         training: None,
+        inputs_about: None,
     }
 }
 

@@ -174,6 +174,7 @@ impl Job {
             attempts_max: 1,
             site_options: BTreeMap::new(),
             training: None,
+            inputs_about: None,
         };
         Self {
             id,

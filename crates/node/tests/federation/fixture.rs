@@ -27,6 +27,8 @@ use sta_node::{
 };
 use sta_protocol::{
     class::Class,
+    data_protection::{AboutPeople, ArticleNineBasis, DataProtection, DocumentAtSites, DocumentOnRecord},
+    dataset_facts::PersonalInformation,
     digest::Sha256Digest,
     federation::DatasetFile,
     ids::{DatasetId, Jurisdiction, MemberId, ProjectId, SiteId},
@@ -252,6 +254,7 @@ fn site(site: &SiteRow) -> Site {
             milliwatts_per_gpu: 0,
             carbon_mg_per_kwh: Series::Constant(carbon),
         },
+        processor_contracts: Vec::new(),
     }
 }
 
@@ -276,10 +279,34 @@ async fn add_datasets(nodes: &[Arc<Node>]) {
             purposes: vec!["research".to_owned()],
             files: vec![add_file(node, name)],
             facts: None,
+            protection: protection(class),
         };
         let record = registry::add_dataset(node, new).await.expect("a dataset");
         for other in nodes.iter().filter(|other| other.member() != node.member()) {
             registry::learn_dataset(other, record.clone()).await.expect("a record");
+        }
+    }
+}
+
+/// What the law asks of a dataset of this class, for the sites in the EEA where it may be processed.
+fn protection(class: Class) -> Option<DataProtection> {
+    let document = Sha256Digest::of(b"document");
+    let dated = jiff::civil::date(2026, 1, 1);
+    let sites = ["b-institute", "b-cloud", "c-centre", "c-annex"].map(|site| site.parse().expect("a name"));
+    match class {
+        Class::Open | Class::Internal | Class::Personal => None,
+        Class::Special => Some(DataProtection {
+            article_nine_basis: Some(ArticleNineBasis::Research),
+            impact_assessment: Some(DocumentOnRecord { sha256: document, dated }),
+            processor_contracts: vec![DocumentAtSites { sites: sites.to_vec(), sha256: document, dated }],
+            ..DataProtection::default()
+        }),
+        Class::Protected => {
+            let people = AboutPeople {
+                personal_information: Some(PersonalInformation::None),
+                ..AboutPeople::default()
+            };
+            Some(DataProtection { people, ..DataProtection::default() })
         }
     }
 }

@@ -206,6 +206,7 @@ fn submit(random: &mut Random, number: usize) -> Operation {
         attempts_max: random.between(1, 3).try_into().expect("few"),
         site_options: BTreeMap::new(),
         training: None,
+        inputs_about: None,
     };
     let after = (number > 0 && random.percent(35)).then(|| random.below(number));
     Operation::Submit { person, spec: Box::new(spec), after }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sta_protocol::{
     compute::{BaseCompute, TeraFlop},
+    data_protection::{AboutPeople, SubjectRegion},
     digest::Sha256Digest,
     holder_proof::{HolderClaims, holder_proof},
     ids::JobId,
@@ -43,6 +44,7 @@ pub(crate) fn spec() -> JobSpec {
         attempts_max: 1,
         site_options: BTreeMap::new(),
         training: None,
+        inputs_about: None,
     }
 }
 
@@ -72,7 +74,25 @@ pub(crate) fn dataset(file: Sha256Digest, bytes: usize) -> Value {
     json!({
         "name": "hospital", "title": "Measurements", "class": "special", "origin": "de", "residency": ["eea"],
         "purposes": ["research"], "files": [{"name": "wdbc.csv", "sha256": file, "bytes": bytes}],
+        "protection": {
+            "people": {"subject_region": "eea", "high_risk": true}, "article_nine_basis": "research",
+            "impact_assessment": {"sha256": Sha256Digest::of(b"assessment"), "dated": "2026-02-02"},
+            "processor_contracts": [
+                {"sites": ["juelich"], "sha256": Sha256Digest::of(b"contract"), "dated": "2026-02-09"},
+            ],
+        },
     })
+}
+
+/// What a researcher declares of files about people in Canada outside of Québec.
+pub(crate) fn about_canadians() -> AboutPeople {
+    AboutPeople {
+        subject_region: Some(SubjectRegion::Canada),
+        high_risk: Some(false),
+        from_quebec: Some(false),
+        under_pipeda: Some(false),
+        ..AboutPeople::default()
+    }
 }
 
 impl TestNode {

@@ -39,7 +39,7 @@ mod rows;
 
 pub(crate) use calls::{Answer, Signing};
 use engine::FakeEngine;
-pub(crate) use jobs::{dataset, spec, training_of};
+pub(crate) use jobs::{about_canadians, dataset, spec, training_of};
 use outside::{TestChance, TestClock, TestNetwork};
 pub(crate) use rows::first_column;
 
@@ -90,25 +90,35 @@ enum EngineKind {
 impl World {
     /// Three nodes under one treaty, with people and the project `digits`.
     pub(crate) async fn open() -> Self {
-        Self::open_over(EngineKind::Fake, roomy(), &[]).await
+        Self::open_over(EngineKind::Fake, roomy(), &[], |_| ()).await
     }
 
     /// The same, where nodes have rule packs of their own: member, site or none, text.
     pub(crate) async fn with_packs(packs: &[(&str, Option<&str>, &str)]) -> Self {
-        Self::open_over(EngineKind::Fake, roomy(), packs).await
+        Self::open_over(EngineKind::Fake, roomy(), packs, |_| ()).await
     }
 
     /// The same, with so much of the disk for files at each node.
     pub(crate) async fn open_on(disk: DiskConfig) -> Self {
-        Self::open_over(EngineKind::Fake, disk, &[]).await
+        Self::open_over(EngineKind::Fake, disk, &[], |_| ()).await
     }
 
     /// The same with sites that wait for their agents.
     pub(crate) async fn with_agents() -> Self {
-        Self::open_over(EngineKind::Agent, roomy(), &[]).await
+        Self::open_over(EngineKind::Agent, roomy(), &[], |_| ()).await
     }
 
-    async fn open_over(engine: EngineKind, disk: DiskConfig, packs: &[(&str, Option<&str>, &str)]) -> Self {
+    /// The same under a treaty with other terms.
+    pub(crate) async fn under(terms: impl FnOnce(&mut Treaty)) -> Self {
+        Self::open_over(EngineKind::Fake, roomy(), &[], terms).await
+    }
+
+    async fn open_over(
+        engine: EngineKind,
+        disk: DiskConfig,
+        packs: &[(&str, Option<&str>, &str)],
+        terms: impl FnOnce(&mut Treaty),
+    ) -> Self {
         let clock = Arc::new(TestClock::new());
         let network = Arc::new(TestNetwork::default());
         let directories: BTreeMap<&str, TempDir> =
@@ -123,7 +133,9 @@ impl World {
             Keys::create(&directory.path().join("keys"), &origin, &TestChance::new(&format!("{id} keys")))
                 .unwrap();
         }
-        let treaty = sign(&treaty(&directories), &directories);
+        let mut agreed = treaty(&directories);
+        terms(&mut agreed);
+        let treaty = sign(&agreed, &directories);
         let mut nodes = Vec::new();
         for (id, directory) in directories {
             let own: Vec<_> =

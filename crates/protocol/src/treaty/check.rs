@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt::Display};
 
-use super::{Series, Site, Treaty, TreatyError};
+use super::{Series, Site, TransferGround, TransferInstrument, Treaty, TreatyError};
 use crate::ids::Jurisdiction;
 
 /// The most members, sites, jurisdictions, grounds or packs that a treaty may list.
@@ -98,6 +98,7 @@ impl Treaty {
                     "needs a ground in law, at least one class and at least one form of operator".to_owned();
                 return invalid("transfer_grounds", problem);
             }
+            check_instrument(ground)?;
         }
         Ok(())
     }
@@ -120,6 +121,10 @@ impl Treaty {
             return invalid(&field, format!("belongs to `{}`, which is no member", site.member));
         }
         self.check_jurisdiction(&field, &site.jurisdiction)?;
+        if let Some(contract) = site.processor_contracts.iter().find(|c| self.member(&c.member).is_none()) {
+            let problem = format!("has a contract with `{}`, which is no member", contract.member);
+            return invalid(&format!("{field}.processor_contracts"), problem);
+        }
         if site.guest_share_percent > 100 {
             return invalid(&field, format!("gives guests {} %: use 0 to 100", site.guest_share_percent));
         }
@@ -145,6 +150,18 @@ impl Treaty {
             invalid(field, format!("names `{id}`, which `jurisdictions` does not list"))
         }
     }
+}
+
+/// Clauses belong to the instrument that consists of them: beside another, nobody could say what the transfer rests on.
+fn check_instrument(ground: &TransferGround) -> Result<(), TreatyError> {
+    if ground.clauses.is_some() && ground.instrument != Some(TransferInstrument::StandardClauses) {
+        let problem = format!(
+            "has signed clauses for `{}`, which does not rest on them: use instrument = \"standard-clauses\"",
+            ground.ground
+        );
+        return invalid("transfer_grounds", problem);
+    }
+    Ok(())
 }
 
 fn unique<T: Ord + Display>(field: &str, items: impl Iterator<Item = T>) -> Result<(), TreatyError> {

@@ -28,6 +28,9 @@ pub(super) fn people_and_data(stage: &Stage) -> Result<(), Failure> {
     examples::write(stage)?;
     std::fs::write(stage.path("examples/secret-plans.txt"), "plans that stay in Canada\n")
         .trying_to("write an example")?;
+    // Nothing but a statement says that there are no people in what is protected.
+    std::fs::write(stage.path("examples/secret-plans.toml"), "[people]\npersonal_information = \"none\"\n")
+        .trying_to("write an example")?;
     stage.say(
         "   Ada researches in Toronto (ca), Bruno in Munich (de); Clara (de) and Dan (ca) are data stewards.",
     );
@@ -66,14 +69,24 @@ pub(super) fn people_and_data(stage: &Stage) -> Result<(), Failure> {
         &["--class", "open", "--origin", "de"],
         "{}/examples/digits/digits.csv.gz",
     )?;
-    let special =
-        ["--class", "special", "--origin", "de", "--residency", "eea", "--purpose", "health-research"];
+    let special = [
+        "--class",
+        "special",
+        "--origin",
+        "de",
+        "--residency",
+        "eea",
+        "--purpose",
+        "health-research",
+        "--protection",
+        "{}/examples/hospital/protection.toml",
+    ];
     dataset(stage, "de", "hospital", &special, "{}/examples/hospital/breast_cancer.csv")?;
     dataset(
         stage,
         "ca",
         "plans",
-        &["--class", "protected", "--origin", "ca"],
+        &["--class", "protected", "--origin", "ca", "--protection", "{}/examples/secret-plans.toml"],
         "{}/examples/secret-plans.txt",
     )?;
     stage.say("   Datasets: de/digits (open), de/hospital (special, stays in the EEA), ca/plans (protected, stays in Canada).");

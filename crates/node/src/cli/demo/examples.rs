@@ -13,7 +13,7 @@ macro_rules! example {
 }
 
 /// The files of `examples/` that the demo uses.
-const FILES: [(&str, &[u8]); 8] = [
+const FILES: [(&str, &[u8]); 9] = [
     example!("digits/job.toml"),
     example!("digits/train.py"),
     example!("digits/digits.csv.gz"),
@@ -22,6 +22,7 @@ const FILES: [(&str, &[u8]); 8] = [
     example!("hospital/train.py"),
     example!("hospital/breast_cancer.csv"),
     example!("hospital/LICENSE-DATA.md"),
+    example!("hospital/protection.toml"),
 ];
 
 /// Writes them into the demo's directory.

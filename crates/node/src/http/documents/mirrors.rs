@@ -80,6 +80,10 @@ pub struct JobSpecDocument {
     /// The training run that the job is part of, if it trains a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<JobTrainingDocument>,
+    /// Whom the files are about that the researcher brings: `personal_information`, `subject_region`, `high_risk`, ...
+    #[schema(value_type = Option<Object>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs_about: Option<serde_json::Value>,
 }
 
 /// What a job says of the training run that it is part of.

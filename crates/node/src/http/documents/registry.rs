@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sta_protocol::{
     class::Class,
+    data_protection::DataProtection,
     dataset_facts::DatasetFacts,
     federation::{DatasetFile, DatasetRecord},
     ids::{DatasetId, Jurisdiction, ProjectId, ResearcherId},
@@ -106,6 +107,10 @@ pub struct NewDatasetDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub facts: Option<DatasetFacts>,
+    /// Whom it is about (`people`), and the documents that the law on personal data asks for, as `--protection` reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub protection: Option<DataProtection>,
 }
 
 /// A dataset as its member vouches for it.
@@ -134,6 +139,10 @@ pub struct DatasetDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub facts: Option<DatasetFacts>,
+    /// Whom it is about (`people`), and the documents that the law on personal data asks for, as `--protection` reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub protection: Option<DataProtection>,
     /// When this record was made.
     #[schema(value_type = String, format = DateTime)]
     pub recorded_at: Timestamp,
@@ -213,6 +222,7 @@ impl DatasetDocument {
             purposes: record.purposes,
             files: record.files,
             facts: record.facts,
+            protection: record.protection,
             recorded_at: record.recorded_at,
             signed,
         }
