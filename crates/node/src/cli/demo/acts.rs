@@ -26,11 +26,6 @@ const EPOCHS_LONG: &str = "80";
 /// A command failed.
 pub(super) fn people_and_data(stage: &Stage) -> Result<(), Failure> {
     examples::write(stage)?;
-    std::fs::write(stage.path("examples/secret-plans.txt"), "plans that stay in Canada\n")
-        .trying_to("write an example")?;
-    // Nothing but a statement says that there are no people in what is protected.
-    std::fs::write(stage.path("examples/secret-plans.toml"), "[people]\npersonal_information = \"none\"\n")
-        .trying_to("write an example")?;
     stage.say(
         "   Ada researches in Toronto (ca), Bruno in Munich (de); Clara (de) and Dan (ca) are data stewards.",
     );
@@ -62,6 +57,32 @@ pub(super) fn people_and_data(stage: &Stage) -> Result<(), Failure> {
             "ada",
         ])?;
     }
+    datasets(stage)?;
+    grant(stage, CLARA, "hospital")?;
+    grant(stage, DAN, "plans")?;
+    stage.sta(&[
+        "passport",
+        "issue",
+        "--profile",
+        ADA,
+        "--visa",
+        "{}/visas/hospital.jwt",
+        "--visa",
+        "{}/visas/plans.jwt",
+    ])?;
+    stage.sta(&["passport", "issue", "--profile", BRUNO])?;
+    stage
+        .say("   Passports (GA4GH): Ada's carries Germany's visa for de/hospital and Canada's for ca/plans.");
+    Ok(())
+}
+
+/// Datasets of both members, with what each states of them.
+fn datasets(stage: &Stage) -> Result<(), Failure> {
+    std::fs::write(stage.path("examples/secret-plans.txt"), "plans that stay in Canada\n")
+        .trying_to("write an example")?;
+    // Nothing but a statement says that there are no people in what is protected.
+    std::fs::write(stage.path("examples/secret-plans.toml"), "[people]\npersonal_information = \"none\"\n")
+        .trying_to("write an example")?;
     dataset(
         stage,
         "de",
@@ -90,21 +111,6 @@ pub(super) fn people_and_data(stage: &Stage) -> Result<(), Failure> {
         "{}/examples/secret-plans.txt",
     )?;
     stage.say("   Datasets: de/digits (open), de/hospital (special, stays in the EEA), ca/plans (protected, stays in Canada).");
-    grant(stage, CLARA, "hospital")?;
-    grant(stage, DAN, "plans")?;
-    stage.sta(&[
-        "passport",
-        "issue",
-        "--profile",
-        ADA,
-        "--visa",
-        "{}/visas/hospital.jwt",
-        "--visa",
-        "{}/visas/plans.jwt",
-    ])?;
-    stage.sta(&["passport", "issue", "--profile", BRUNO])?;
-    stage
-        .say("   Passports (GA4GH): Ada's carries Germany's visa for de/hospital and Canada's for ca/plans.");
     Ok(())
 }
 
