@@ -102,7 +102,7 @@ pub fn find(connection: &Connection, id: StopOrderId) -> Result<Option<KeptOrder
         .transpose()
 }
 
-/// The orders that this node knows, the newest first: at most [`LIST_MAX`], with whether there are more.
+/// The orders that this node knows, the newest first: at most 1,000, with whether there are more.
 pub fn list(connection: &Connection) -> Result<(Vec<KeptOrder>, bool), StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM stop_orders ORDER BY received_at DESC, id DESC LIMIT ?1");
     let mut orders = orders(connection, &sql, &[&(LIST_MAX + 1)])?;
