@@ -134,7 +134,7 @@ async fn what_an_order_has_stopped_keeps_its_state_also_when_somebody_ends_it() 
     world.run();
     let mut spec = training("juelich", 1_000_000);
     let sha256 = world.ca.upload("ada", b"a letter").await;
-    spec.inputs = vec![InputFile { name: "letter".to_owned(), sha256, bytes: 8, class: Class::Personal }];
+    spec.inputs = vec![InputFile { name: "letter".to_owned(), sha256, bytes: 8, class: Class::Internal }];
     let job = submitted(&world.ca, &spec).await;
     world.ca.wait_for("ada", &job, "running").await;
     let order = order(&world.ca, StopTarget::Job(job.parse().unwrap()));

@@ -9,7 +9,7 @@ use sta_protocol::{
     job::{InputFile, JobSpec},
 };
 
-use crate::harness::{TestNode, World, spec, training_of};
+use crate::harness::{TestNode, World, about_canadians, spec, training_of};
 
 /// A run on two cores that says it adds 6 teraFLOP to a base of 60: a third of that is 20, which two cores at 100 gigaFLOP/s
 /// have done in 100 s.
@@ -99,13 +99,14 @@ async fn a_run_that_declares_more_than_a_third_of_its_base_does_not_begin_before
 async fn who_lets_a_purpose_pass_lets_no_threshold_pass() {
     let world = World::open().await;
     world.run();
-    let mut spec = training("juelich", 4_000_000);
+    let mut spec = training("quebec-hydro", 4_000_000);
     spec.purpose = "astrology".to_owned();
     let sha256 = world.ca.upload("ada", b"a letter").await;
     spec.inputs = vec![InputFile { name: "letter".to_owned(), sha256, bytes: 8, class: Class::Personal }];
+    spec.inputs_about = Some(about_canadians());
     let job = submitted(&world.ca, &spec).await;
-    hold(&world.de).await;
-    let holds = world.de.get("safia", "/v1/holds").await.ok();
+    hold(&world.ca).await;
+    let holds = world.ca.get("safia", "/v1/holds").await.ok();
     let id_of = |code: &str| {
         let holds = holds["holds"].as_array().unwrap();
         let found = holds.iter().find(|hold| hold["code"] == code).unwrap_or_else(|| panic!("{holds:?}"));
@@ -114,14 +115,14 @@ async fn who_lets_a_purpose_pass_lets_no_threshold_pass() {
     let (purpose, threshold) = (id_of("GATE-01"), id_of("GATE-01,GATE-22"));
     let passes_a_third = || {
         let id = job.parse().unwrap();
-        let training = world.de.node.store.read(|connection| gate_holds::training(connection, id)).unwrap();
+        let training = world.ca.node.store.read(|connection| gate_holds::training(connection, id)).unwrap();
         training.unwrap().released_beyond_third
     };
     for (hold, person, passes) in
         [(&purpose, "stella", false), (&threshold, "stella", false), (&threshold, "safia", true)]
     {
         let path = format!("/v1/holds/{hold}/release");
-        world.de.post(person, &path, &json!({"reason": "Looked at with its researcher."})).await.ok();
+        world.ca.post(person, &path, &json!({"reason": "Looked at with its researcher."})).await.ok();
         assert_eq!(passes_a_third(), passes, "{person} let {hold} go");
     }
     world.ca.wait_for("ada", &job, "running").await;
