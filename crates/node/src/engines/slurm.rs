@@ -16,6 +16,7 @@ use sta_protocol::treaty::Resources;
 use tokio::sync::Notify;
 
 use self::{
+    intentions::Intention,
     outcome::TaskSeen,
     records::{Phase, Records, RunRecord, SiteAccount},
     settings::SlurmSettings,
@@ -30,6 +31,7 @@ use super::{
 mod collect;
 mod hand_over;
 mod inputs;
+mod intentions;
 mod limits;
 mod outcome;
 mod poller;
@@ -68,6 +70,8 @@ struct Inner {
     capacity: Capacity,
     commands: SiteCommands,
     records: Arc<Mutex<Records>>,
+    /// Runs of which it is not durable yet that they are to be submitted.
+    intentions: Arc<Mutex<Vec<Intention>>>,
     /// Every run that is not finished, by what the last look at the queue said.
     live: Mutex<HashMap<RunId, Live>>,
     /// Runs that moved since they were last asked for.
@@ -195,6 +199,7 @@ impl SlurmEngine {
             settings: config.settings,
             capacity: config.capacity,
             records: Arc::new(Mutex::new(records)),
+            intentions: Arc::default(),
             live: Mutex::new(live),
             moved: Mutex::default(),
             moved_bell: Notify::new(),
@@ -217,9 +222,21 @@ impl Inner {
         work: impl FnOnce(&Records, RunId) -> Result<T, EngineError> + Send + 'static,
         run: RunId,
     ) -> Result<T, EngineError> {
+        self.records_after(|| Ok(()), move |records, ()| work(records, run)).await
+    }
+
+    /// As [`Inner::records`], once something was done there that may take longer and must not hold the records.
+    async fn records_after<P: 'static, T: Send + 'static>(
+        &self,
+        before: impl FnOnce() -> Result<P, EngineError> + Send + 'static,
+        work: impl FnOnce(&Records, P) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
         let records = Arc::clone(&self.records);
-        let done = tokio::task::spawn_blocking(move || work(&lock(&records), run)).await;
-        done.unwrap_or_else(|error| {
+        let done = tokio::task::spawn_blocking(move || {
+            let prepared = before()?;
+            work(&lock(&records), prepared)
+        });
+        done.await.unwrap_or_else(|error| {
             Err(EngineError::Site { doing: "use the engine's records", said: error.to_string() })
         })
     }

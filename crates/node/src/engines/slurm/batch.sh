@@ -18,7 +18,7 @@ if ! mkdir "$run/once.$index" 2>/dev/null; then
   exit 0
 fi
 stamp() { printf '%s\n' "$2" >"$run/.$1.$index" && mv "$run/.$1.$index" "$run/$1.$index"; }
-cd "$run/work" && stamp began "$(date +%s%N) ${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} $$ $(hostname)" || full
+mkdir -p "$run/work" "$run/tmp" && cd "$run/work" && stamp began "$(date +%s%N) ${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} $$ $(hostname)" || full
 # Room for what is written at the end, should the job itself fill the disk.
 head -c 16384 /dev/urandom >"$run/.room.$index" && printf '%4096s' '' >"$run/.said.$index" || full
 told=no

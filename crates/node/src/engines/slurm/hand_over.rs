@@ -14,7 +14,9 @@ use super::{
 use crate::engines::{EngineError, RunId};
 
 /// The most runs that one command hands over; they go one after the other.
-const TOGETHER_MAX: usize = 16;
+const TOGETHER_MAX: usize = 32;
+/// No log-in is made for fewer than these while others wait: it costs the machine as much as some submissions.
+const TOGETHER_MIN: usize = 16;
 /// How many commands hand over runs of one account at once. What waits meanwhile goes together with the next one, so that the
 /// machine's time goes into `sbatch` and not into log-ins, and no account takes the places of all others.
 const ABREAST: usize = 3;
@@ -74,8 +76,8 @@ impl Inner {
         let together: Vec<Waiting> = match lock(&self.waiting).get_mut(account) {
             // No more than its share: else the others have nothing to do while the last ones go one after the other.
             Some(queue) => {
-                let share = queue.waiting.len().div_ceil(ABREAST).min(TOGETHER_MAX);
-                queue.waiting.drain(..share).collect()
+                let share = queue.waiting.len().div_ceil(ABREAST).clamp(TOGETHER_MIN, TOGETHER_MAX);
+                queue.waiting.drain(..share.min(queue.waiting.len())).collect()
             }
             None => Vec::new(),
         };

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::intentions::Intention;
 use crate::engines::{EngineError, EngineJob, Outcome, Owner, RunId};
 
 const SCHEMA: &str = "
@@ -118,14 +119,21 @@ impl Records {
             .collect()
     }
 
-    /// Writes that the run is to be submitted, before Slurm hears of it. False when the run is known already.
-    pub(super) fn intend(&self, job: &EngineJob, account: &SiteAccount) -> Result<bool, EngineError> {
-        let text = serde_json::to_string(job).map_err(|error| damaged(&error))?;
-        self.write(
-            "INSERT OR IGNORE INTO runs (run, phase, job, account, slurm_account, qos) VALUES (?1, 'intended', ?2, ?3, ?4, ?5)",
-            params![job.id.to_string(), text, account.unix, account.slurm_account, account.qos],
-        )
-        .map(|rows| rows == 1)
+    /// Writes that these runs are to be submitted, before Slurm hears of any: all of them or none. One that is known already
+    /// stays as it is.
+    pub(super) fn intend(&self, together: &[Intention]) -> Result<(), EngineError> {
+        if together.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.unchecked_transaction().map_err(|error| unreadable(&error))?;
+        for Intention { job, account, .. } in together {
+            let text = serde_json::to_string(job).map_err(|error| damaged(&error))?;
+            self.write(
+                "INSERT OR IGNORE INTO runs (run, phase, job, account, slurm_account, qos) VALUES (?1, 'intended', ?2, ?3, ?4, ?5)",
+                params![job.id.to_string(), text, account.unix, account.slurm_account, account.qos],
+            )?;
+        }
+        transaction.commit().map_err(|error| unreadable(&error))
     }
 
     /// Slurm's number for a run. Not synced to the disk by itself: should a power cut take it back, the intention is left, and

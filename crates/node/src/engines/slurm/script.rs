@@ -43,7 +43,12 @@ pub(super) fn submissions(settings: &SlurmSettings, account: &str, runs: &[Submi
     script.push_str("mkdir -p");
     for Submission { job, account, .. } in runs {
         let run = run_directory(settings, &account.unix, job.id);
-        let _ = write!(script, " {run}/work {run}/tmp");
+        // What is in it the job makes itself as it begins, unless inputs come before it.
+        let _ = if job.inputs.is_empty() {
+            write!(script, " {run}")
+        } else {
+            write!(script, " {run}/work {run}/tmp")
+        };
     }
     script.push_str(" || exit\n");
     for Submission { job, account, runtime, held } in runs {
@@ -123,7 +128,7 @@ fn sbatch(settings: &SlurmSettings, job: &EngineJob, account: &SiteAccount, run:
         "--parsable".to_owned(),
         format!("--comment={COMMENT}{}", job.id),
         format!("--job-name=sta-{}", job.id),
-        format!("--chdir={run}/work"),
+        format!("--chdir={run}"),
         format!("--output={run}/out.{index}"),
         format!("--error={run}/err.{index}"),
         "--export=NIL".to_owned(),

@@ -25,18 +25,16 @@ impl Inner {
         let runtime =
             self.settings.runtime(&job.image).map_err(|objection| invalid(objection.to_string()))?;
         // One at a time for each run, also where an older engine over the same records is still at it.
-        let _turn = self.take_turn(job.id).await?;
-        let known = self.records(Records::find, job.id).await?;
+        let (_turn, known, cancelled) = self.take_turn(job.id).await?;
         let account = match &known {
             Some(record) if record.phase != Phase::Intended => return Ok(()),
             Some(record) => record.account.clone(),
             None => self.account_of(job).await?.map_err(|objection| invalid(objection.to_string()))?,
         };
-        if self.records(Records::is_cancelled, job.id).await? {
+        if cancelled {
             return self.end_cancelled(job, &account, known.as_ref()).await;
         }
-        let (intended, whose) = (job.clone(), account.clone());
-        self.records(move |records, _| records.intend(&intended, &whose), job.id).await?;
+        self.intend(job, &account).await?;
         self.remember(Live::intended(job, &account));
         // From here on a crash leaves the intention, and whoever comes next looks for the run at the site.
         if known.is_some() && self.adopt(job, &account).await? {
@@ -47,18 +45,20 @@ impl Inner {
         self.hand_over(job, &account, &runtime).await
     }
 
-    /// The lock of a run's submissions; given back when dropped.
-    async fn take_turn(&self, run: RunId) -> Result<File, EngineError> {
+    /// The lock of a run's submissions, given back when dropped, with what is known of the run once it is held: its record, and
+    /// whether it is cancelled.
+    async fn take_turn(&self, run: RunId) -> Result<(File, Option<RunRecord>, bool), EngineError> {
         let [.., high, low] = *run.job.as_bytes();
         let path = self.root.join(format!("submit.{}", u16::from_be_bytes([high, low]) % LOCKS));
-        let locked = tokio::task::spawn_blocking(move || {
-            let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-            let locked = file.and_then(|file| file.lock().map(|()| file));
-            locked.map_err(|source| EngineError::Io { doing: "lock", path, source })
-        });
-        locked
-            .await
-            .unwrap_or_else(|error| Err(EngineError::Site { doing: "lock a run", said: error.to_string() }))
+        let taken = self.records_after(
+            move || {
+                let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+                let locked = file.and_then(|file| file.lock().map(|()| file));
+                locked.map_err(|source| EngineError::Io { doing: "lock", path, source })
+            },
+            move |records, lock| Ok((lock, records.find(run)?, records.is_cancelled(run)?)),
+        );
+        taken.await
     }
 
     /// As whom the job runs: the researcher's row, or an account given for good.

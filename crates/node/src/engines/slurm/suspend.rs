@@ -40,7 +40,10 @@ impl Inner {
         {
             (live.suspension, live.stands, live.suspension_sent) = (wanted, false, None);
         }
-        self.poller.notify_one();
+        // Most runs are never suspended, and no look at the queue is due for those.
+        if wanted.is_some() {
+            self.poller.notify_one();
+        }
         Ok(())
     }
 
