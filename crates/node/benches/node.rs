@@ -24,6 +24,10 @@ use load::Round;
 use scene::Scene;
 use table::{Line, Measured, Report};
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How many clients or writers ask at once.
 const MANY: usize = 64;
 /// How often each is measured; the round of the median rate counts.

