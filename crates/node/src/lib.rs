@@ -12,6 +12,7 @@ pub mod node;
 pub mod outside;
 pub mod peers;
 pub mod policies;
+mod rush;
 pub mod steps;
 pub mod store;
 pub mod text;

@@ -26,7 +26,10 @@ use crate::{
     outside::Outside,
     peers::{distance::Distances, inbound::ReplayCache, outbound::Outbound, reports::StagingRate},
     policies::OwnPacks,
-    steps::{arrive, disk, gates::guards::Guards, incident, registry::VerifiedRecords},
+    rush::Rush,
+    steps::{
+        arrive, disk, gates::guards::Guards, identity::VerifiedPassports, incident, registry::VerifiedRecords,
+    },
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
 
@@ -61,12 +64,16 @@ pub struct Node {
     pub(crate) distances: Distances,
     /// Signed requests it has seen.
     pub replays: ReplayCache,
+    /// How many submissions wait for their answer.
+    pub(crate) rush: Rush,
     /// How much may be on its way to this node at once, in units of [`crate::steps::arrive`].
     pub(crate) arriving: Semaphore,
     /// What bounds harm at its gates.
     pub guards: Arc<Guards>,
     /// Records of datasets whose signatures it has verified.
     pub(crate) records_verified: VerifiedRecords,
+    /// Passports it has verified.
+    pub(crate) passports_verified: VerifiedPassports,
     wakers: BTreeMap<String, Arc<Notify>>,
     stopping: AtomicBool,
     stopped: Notify,
@@ -120,8 +127,10 @@ impl Node {
         let wakers = names.map(|name| (name, Arc::default())).collect();
         let node = Arc::new(Self {
             replays: ReplayCache::new(outside.now()),
+            rush: Rush::new(),
             arriving: Semaphore::new(arrive::UNITS),
             records_verified: VerifiedRecords::default(),
+            passports_verified: VerifiedPassports::default(),
             guards: Arc::new(guards),
             wakers,
             stopping: AtomicBool::new(false),

@@ -12,7 +12,10 @@ use crate::{
     node::Node,
     peers::outbound::CallError,
     steps::{self, StepError, watch},
-    store::outbox::{self, Lane, Waiting},
+    store::{
+        StoreError,
+        outbox::{self, Lane, Waiting},
+    },
 };
 
 /// How many effects of a lane are under way at once, and of an engine's lane: the more of them wait there, the more it can hand
@@ -27,6 +30,11 @@ const SILENCE_MS_MAX: u64 = 5000;
 const ROUND_MIN: Duration = Duration::from_millis(5);
 /// A look into a lane takes at most one part in so many of the time.
 const LOOK_FACTOR: u32 = 10;
+/// In a rush of submissions a lane has so few effects under way, and is looked into no more often than this: what makes their
+/// answers later is done after them.
+const GIVING_WAY: (u32, Duration) = (2, Duration::from_millis(25));
+/// No longer than this, so that a rush without end stops nothing.
+const GIVES_WAY_MS: u64 = 1000;
 /// How long a lane without work sleeps before it looks by itself.
 const LANE_IDLE: Duration = Duration::from_secs(1);
 /// How many bytes are read, written or hashed without a thread of their own.
@@ -65,9 +73,12 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
     let (mut under_way, mut jobs) = (FuturesUnordered::new(), BTreeSet::new());
     while !node.is_stopping() {
         let begun = Instant::now();
-        // Those under way are among them; at most half of the places are taken when it looks.
-        match node.store.read(|connection| outbox::due(connection, &lane, node.outside.now_ms(), abreast)) {
-            Ok(due) => {
+        let mut round = ROUND_MIN;
+        match due(&node, &lane, abreast) {
+            Ok((due, gives_way)) => {
+                if gives_way {
+                    round = GIVING_WAY.1;
+                }
                 for effect in due {
                     if jobs.len() < places && jobs.insert(effect.job) {
                         under_way.push(attempt(&node, &lane, effect));
@@ -83,7 +94,7 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
             wait(&node, &lane, &waker).await;
             continue;
         }
-        let not_before = begun + ROUND_MIN.max(begun.elapsed() * LOOK_FACTOR);
+        let not_before = begun + round.max(begun.elapsed() * LOOK_FACTOR);
         if some_end(&mut under_way, &mut jobs, places / 2, &waker, not_before).await {
             silences = 0;
         } else {
@@ -93,6 +104,22 @@ pub(crate) async fn deliver(node: Arc<Node>, lane: Lane) {
         }
     }
     while under_way.next().await.is_some() {}
+}
+
+/// The effects that a lane takes up, and whether it gives way to submissions.
+fn due(node: &Node, lane: &Lane, abreast: u32) -> Result<(Vec<Waiting>, bool), StoreError> {
+    let now_ms = node.outside.now_ms();
+    let read = |most| node.store.read(|connection| outbox::due(connection, lane, now_ms, most));
+    if node.rush.is_on() {
+        let due = read(GIVING_WAY.0)?;
+        let overdue =
+            due.first().is_some_and(|oldest| now_ms.saturating_sub(oldest.due_at_ms) > GIVES_WAY_MS);
+        if !overdue {
+            return Ok((due, true));
+        }
+    }
+    // Those under way are among them; at most half of the places are taken when it looks.
+    Ok((read(abreast)?, false))
 }
 
 /// Returns once the lane is worth a look again: no more than `few` effects are under way, one has ended or come, and it is
@@ -220,7 +247,8 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
             }
             _running = node.pause(looks.pause(Instant::now())) => {}
         }
-        node.pause(ROUND_MIN.saturating_sub(begun.elapsed())).await;
+        let round = if node.rush.is_on() { GIVING_WAY.1 } else { ROUND_MIN };
+        node.pause(round.saturating_sub(begun.elapsed())).await;
     }
 }
 
@@ -334,7 +362,7 @@ mod tests {
     }
 
     fn looked(under_way: usize, failed: Vec<RunId>) -> Result<watch::Looked, StepError> {
-        let trouble = (!failed.is_empty()).then_some(StepError::Store(crate::store::StoreError::Busy));
+        let trouble = (!failed.is_empty()).then_some(StepError::Store(StoreError::Busy));
         Ok(watch::Looked { under_way, failed, trouble })
     }
 

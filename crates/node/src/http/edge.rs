@@ -5,14 +5,17 @@ use std::{any::Any, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use sta_protocol::refusal::RefusalCode;
 use tokio::sync::Semaphore;
 
-use super::problem::{self, Fault};
+use super::{
+    problem::{self, Fault},
+    router::SUBMISSIONS,
+};
 use crate::{node::Node, text::Language};
 
 /// How many requests may be on their way at once; the next one is told to come again.
@@ -38,6 +41,8 @@ pub(super) async fn edge(State(edge): State<Edge>, mut request: Request, next: N
     let pattern = request.extensions().get::<MatchedPath>().cloned();
     let language = language(&request);
     request.extensions_mut().insert(language);
+    let route = pattern.as_ref().map_or("none", MatchedPath::as_str);
+    let _until_answered = (method == Method::POST && route == SUBMISSIONS).then(|| edge.node.rush.enter());
     let response = match edge.free.try_acquire() {
         Ok(_held_until_answered) => next.run(request).await,
         Err(_full) => Fault::No(RefusalCode::Overloaded, Vec::new()).into_response(),
@@ -47,7 +52,6 @@ pub(super) async fn edge(State(edge): State<Edge>, mut request: Request, next: N
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Answers are for who asked, at the time they asked; only files of the log say otherwise.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    let route = pattern.as_ref().map_or("none", MatchedPath::as_str);
     edge.node.metrics.answered(method.as_str(), route, response.status().as_u16(), began.elapsed());
     response
 }

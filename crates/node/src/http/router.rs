@@ -21,6 +21,8 @@ use super::{
 };
 use crate::node::Node;
 
+/// Where jobs are submitted.
+pub(super) const SUBMISSIONS: &str = "/v1/jobs";
 /// How long an answer may take; the body of an answer that has begun may take longer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a part of a file may take to come in.
@@ -153,7 +155,7 @@ fn native_jobs() -> Vec<Route> {
     const GET: &Method = &Method::GET;
     const POST: &Method = &Method::POST;
     vec![
-        route(POST, "/v1/jobs", LoggedIn, jobs::submit_job),
+        route(POST, SUBMISSIONS, LoggedIn, jobs::submit_job),
         route(GET, "/v1/jobs", LoggedIn, jobs::list_jobs),
         route(GET, "/v1/jobs/{job}", OwnJobOrOverseer, jobs::show_job),
         route(GET, "/v1/jobs/{job}/why", OwnJobOrOverseer, jobs::explain_job),

@@ -238,7 +238,7 @@ fn permit(
         home: &offer.home,
         researcher: &offer.researcher,
     };
-    let proven = match identity::verify(&node.treaty, node.member(), &shown, now) {
+    let proven = match identity::verify(node, &shown, now) {
         Ok(proven) => proven,
         Err(refusals) => return Ok(Err(refusals)),
     };

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who asks: the researcher's passport and holder proof, verified offline with the treaty's keys, and what they prove.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use jiff::Timestamp;
 use sta_decide::{facts::VisaFacts, verdict::Refusals};
 use sta_protocol::{
@@ -15,10 +20,12 @@ use sta_protocol::{
     visa::VisaType,
 };
 
-use crate::peers::outbound::SKEW_SECONDS_MAX;
+use crate::{node::Node, peers::outbound::SKEW_SECONDS_MAX};
 
 /// A holder proof is as old as the longest passport at most.
 const HOLDER_PROOF_SECONDS_MAX: u32 = 24 * 3600;
+/// How many passports are known at once; a passport more begins anew.
+const VERIFIED_MAX: usize = 1024;
 
 /// What a researcher shows with a job.
 #[derive(Debug, Clone, Copy)]
@@ -58,15 +65,43 @@ pub fn dataset_url(treaty: &Treaty, dataset: &DatasetId) -> Option<String> {
     treaty.member(dataset.member()).map(|member| format!("{}/datasets/{}", member.url, dataset.name()))
 }
 
+/// Passports that held under the treaty that this node runs with, by the digest of their text: a researcher shows the same one
+/// with each job of half a day. What begins at a time has begun, so that such a passport holds until the first of its ends.
+#[derive(Debug, Default)]
+pub(crate) struct VerifiedPassports(Mutex<HashMap<Sha256Digest, (Timestamp, Arc<Passport>)>>);
+
+impl VerifiedPassports {
+    /// The passport, verified: now, or at an earlier time that says the same.
+    fn verify(&self, treaty: &Treaty, text: &str, now: Timestamp) -> Result<Arc<Passport>, VisaRefused> {
+        let token = PassportToken::from_text(text.to_owned());
+        let digest = token.digest();
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some((verified_at, passport)) = known
+            && (verified_at..passport.expires_at()).contains(&now)
+        {
+            return Ok(passport);
+        }
+        let trusted = |iss: &str, kid: &str, url: &str| pinned(treaty, iss, kid, url);
+        let passport = Arc::new(verify_passport(&token, trusted, now, SKEW_SECONDS_MAX)?);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= VERIFIED_MAX {
+            known.clear();
+        }
+        known.insert(digest, (now, Arc::clone(&passport)));
+        Ok(passport)
+    }
+}
+
 /// Verifies what a researcher shows.
 ///
 /// # Errors
-/// The first thing that does not hold, as a refusal by `by`.
-pub fn verify(treaty: &Treaty, by: &MemberId, shown: &Shown<'_>, now: Timestamp) -> Result<Proven, Refusals> {
+/// The first thing that does not hold, as a refusal by this member.
+pub fn verify(node: &Node, shown: &Shown<'_>, now: Timestamp) -> Result<Proven, Refusals> {
+    let (treaty, by) = (&node.treaty, node.member());
     let no = |code, facts: [(&str, String); 1]| Refusals::one(Refusal::new(code, by, facts));
-    let token = PassportToken::from_text(shown.passport.to_owned());
-    let trusted = |iss: &str, kid: &str, url: &str| pinned(treaty, iss, kid, url);
-    let passport = verify_passport(&token, trusted, now, SKEW_SECONDS_MAX)
+    let passport = node
+        .passports_verified
+        .verify(treaty, shown.passport, now)
         .map_err(|refused| Refusals::one(visa_refusal(&refused, by)))?;
     let subject = passport.subject();
     if subject.member != *shown.home || subject.researcher != *shown.researcher {

@@ -95,7 +95,7 @@ pub(super) async fn decide_on(
         home: node.member(),
         researcher: &researcher.id,
     };
-    let proven = match identity::verify(&node.treaty, node.member(), &shown, now) {
+    let proven = match identity::verify(node, &shown, now) {
         Ok(proven) => proven,
         Err(refusals) => {
             let dossier = Dossier::without_sites(node, refusals.into_vec());

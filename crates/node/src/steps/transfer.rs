@@ -138,7 +138,7 @@ fn decide(node: &Node, offer: &Offer) -> Result<Screened, StepError> {
         home: &offer.home,
         researcher: &offer.researcher,
     };
-    let proven = identity::verify(&node.treaty, node.member(), &shown, now)?;
+    let proven = identity::verify(node, &shown, now)?;
     let inputs = RunInputs {
         treaty: &node.treaty,
         now,
