@@ -35,6 +35,7 @@ mod intentions;
 mod limits;
 mod outcome;
 mod poller;
+mod put_back;
 mod queue;
 mod records;
 mod script;

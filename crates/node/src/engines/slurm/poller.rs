@@ -153,8 +153,12 @@ impl Inner {
                 rows.entry(run).or_default().push(row);
             }
         }
+        let put_back = self.put_back(runs, &rows).await;
         let (mut ended, mut unseen, mut lively) = (Vec::new(), Vec::new(), false);
         for live in runs {
+            if put_back.contains(&live.run) {
+                self.doom_what_was_put_back(live.run);
+            }
             let mut seen = rows.remove(&live.run).unwrap_or_default();
             // What Slurm could not start has been handed over again since.
             seen.retain(|row| !live.never_started.contains(&row.slurm_id));
@@ -411,11 +415,6 @@ impl Live {
         self.reason = waiting.and_then(|row| queue::waits_for(&row.reason));
         if self.doomed.is_none() {
             self.doomed = waiting.and_then(|row| queue::never_runs(&row.reason));
-        }
-        // It would begin a second time; a controller that forgot in a crash that it runs gives another reason to wait.
-        let again = waiting.is_some_and(|row| row.reason == "BeginTime") && self.started_at.is_some();
-        if self.doomed.is_none() && self.count == 1 && again {
-            self.doomed = Some("the site put the job back into its queue while it ran".to_owned());
         }
     }
 

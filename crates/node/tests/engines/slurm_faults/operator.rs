@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sta_node::engines::{Engine, Exit};
+use sta_node::engines::{Engine, Exit, Observation};
 
 use super::{BadSite, HonestJob, on_both_majors};
 
@@ -11,6 +11,8 @@ on_both_majors! {
     a_job_that_the_operator_holds_waits_and_says_so
     a_job_that_the_operator_ends_is_the_sites_fault
     a_running_job_that_the_operator_puts_back_into_the_queue_does_not_run_again
+    a_job_that_was_put_back_before_anybody_saw_it_run_does_not_run_again
+    a_job_whose_time_to_begin_the_operator_set_waits
     a_job_that_defeats_its_own_timer_is_ended_by_slurm
 }
 
@@ -66,6 +68,44 @@ async fn a_running_job_that_the_operator_puts_back_into_the_queue_does_not_run_a
     tokio::time::sleep(Duration::from_secs(1)).await;
     let left = site.operate(&["squeue", "-h", "-j", &id, "-t", "PD,R", "-o", "%T"]).await;
     assert_eq!((left.as_str(), job.count("begin")), ("", 1));
+}
+
+async fn a_job_that_was_put_back_before_anybody_saw_it_run_does_not_run_again(site: BadSite) {
+    let engine = site.open();
+    let node = format!("node:{}", site.node(0));
+    site.fault("drain", &node).await;
+    let job = site.job(60_000, 0).on(site.node(0));
+    engine.submit(&job.job).await.unwrap();
+    let id = the_only_id(&site, &job).await;
+    drop(engine);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    site.fault("resume", &node).await;
+    job.wrote("alive").await;
+    site.operate(&["scontrol", "update", &format!("JobId={id}"), "Requeue=1"]).await;
+    site.operate(&["scontrol", "requeue", &id]).await;
+    let engine = site.open();
+    job.is_failed_by_the_site(&engine, "the site put the job back into its queue while it ran").await;
+}
+
+async fn a_job_whose_time_to_begin_the_operator_set_waits(site: BadSite) {
+    let engine = site.open();
+    let node = format!("node:{}", site.node(0));
+    site.fault("drain", &node).await;
+    let job = site.job(200, 0).on(site.node(0));
+    engine.submit(&job.job).await.unwrap();
+    let id = the_only_id(&site, &job).await;
+    let wanted = format!("JobId={id}");
+    site.operate(&["scontrol", "update", &wanted, "StartTime=now+1hour"]).await;
+    site.fault("resume", &node).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let reason = site.operate(&["squeue", "-h", "-j", &id, "-o", "%r"]).await;
+    let seen = engine.observe(job.job.id).await.unwrap();
+    assert!(
+        reason.trim() == "BeginTime" && matches!(seen, Observation::Pending { .. }),
+        "{reason}, {seen:?}"
+    );
+    site.operate(&["scontrol", "update", &wanted, "StartTime=now"]).await;
+    job.ends(&engine, 0).await;
 }
 
 async fn a_job_that_defeats_its_own_timer_is_ended_by_slurm(site: BadSite) {
