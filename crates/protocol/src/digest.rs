@@ -178,13 +178,21 @@ pub fn content_digest_field(body: Sha256Digest) -> String {
 /// # Errors
 /// [`DigestError::NoSha256`] when the header has no usable `sha-256` member, [`DigestError::Mismatch`] when it has another.
 pub fn verify_content_digest(header: &str, body: &[u8]) -> Result<Sha256Digest, DigestError> {
+    let claimed = claimed_content_digest(header)?;
+    let actual = Sha256Digest::of(body);
+    if claimed == actual { Ok(actual) } else { Err(DigestError::Mismatch { claimed, actual }) }
+}
+
+/// The digest that a received `Content-Digest` says a body has.
+///
+/// # Errors
+/// [`DigestError::NoSha256`] when it has no usable `sha-256` member.
+pub fn claimed_content_digest(header: &str) -> Result<Sha256Digest, DigestError> {
     let no_sha256 = || DigestError::NoSha256(header.chars().take(200).collect());
     let fields: Dictionary = Parser::new(header).parse().map_err(|_| no_sha256())?;
     let claimed = match fields.get("sha-256") {
         Some(ListEntry::Item(item)) => item.bare_item.as_byte_sequence().ok_or_else(no_sha256)?,
         Some(ListEntry::InnerList(_)) | None => return Err(no_sha256()),
     };
-    let claimed = Sha256Digest(claimed.try_into().map_err(|_| no_sha256())?);
-    let actual = Sha256Digest::of(body);
-    if claimed == actual { Ok(actual) } else { Err(DigestError::Mismatch { claimed, actual }) }
+    claimed.try_into().map(Sha256Digest).map_err(|_| no_sha256())
 }

@@ -13,7 +13,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    digest::{DigestError, Sha256Digest, content_digest_field, content_digest_header, verify_content_digest},
+    digest::{
+        DigestError, Sha256Digest, claimed_content_digest, content_digest_field, content_digest_header,
+        verify_content_digest,
+    },
     keys::{PublicKey, SigningKey},
 };
 use fields::{ReceivedSignature, byte_sequence, sign};
@@ -156,7 +159,7 @@ pub struct VerifiedRequest {
     pub body: Sha256Digest,
 }
 
-/// The proof that a response was signed and answers our request; only [`verify_response`] makes one.
+/// The proof that a response was signed and answers our request; only [`verify_response`] and [`verify_response_head`] make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifiedResponse {
@@ -168,7 +171,7 @@ pub struct VerifiedResponse {
     pub created: Timestamp,
     /// Until when it holds, by the signer's clock.
     pub expires: Timestamp,
-    /// The digest of the body.
+    /// The digest of the body, as it was signed.
     pub body: Sha256Digest,
 }
 
@@ -282,6 +285,23 @@ pub fn verify_response(
     now: Timestamp,
     skew_seconds_max: u32,
 ) -> Result<VerifiedResponse, SignatureRefused> {
+    let verified = verify_response_head(response, request_signature, keys, now, skew_seconds_max)?;
+    let (claimed, actual) = (verified.body, Sha256Digest::of(response.body));
+    if claimed == actual { Ok(verified) } else { Err(SignatureRefused::DigestMismatch { claimed, actual }) }
+}
+
+/// Checks all of a response but whether its body has the signed digest: that is left to the caller, who has to hash the
+/// bytes for another purpose and shall not hash them twice.
+///
+/// # Errors
+/// The first [`SignatureRefused`] that applies; never [`SignatureRefused::DigestMismatch`].
+pub fn verify_response_head(
+    response: &ReceivedResponse<'_>,
+    request_signature: &[u8; 64],
+    keys: impl Fn(&str) -> Option<PublicKey>,
+    now: Timestamp,
+    skew_seconds_max: u32,
+) -> Result<VerifiedResponse, SignatureRefused> {
     let content_digest = covered(response.headers, &CONTENT_DIGEST)?;
     let content_type = covered(response.headers, &CONTENT_TYPE)?;
     let values = [response.status.as_str(), content_digest, content_type, &byte_sequence(request_signature)];
@@ -289,7 +309,7 @@ pub fn verify_response(
     signature.check(keys, &RESPONSE_COMPONENTS, &values)?;
     signature.check_time(now, skew_seconds_max)?;
     Ok(VerifiedResponse {
-        body: body_digest(content_digest, response.body)?,
+        body: claimed_content_digest(content_digest).map_err(|error| digest_refused(&error))?,
         key_id: signature.key_id,
         nonce: signature.nonce,
         created: signature.created,
@@ -335,7 +355,11 @@ fn covered<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Sig
 }
 
 fn body_digest(content_digest: &str, body: &[u8]) -> Result<Sha256Digest, SignatureRefused> {
-    verify_content_digest(content_digest, body).map_err(|error| match error {
+    verify_content_digest(content_digest, body).map_err(|error| digest_refused(&error))
+}
+
+fn digest_refused(error: &DigestError) -> SignatureRefused {
+    match *error {
         DigestError::Mismatch { claimed, actual } => SignatureRefused::DigestMismatch { claimed, actual },
         DigestError::NotHex(_)
         | DigestError::NotJson(_)
@@ -343,7 +367,7 @@ fn body_digest(content_digest: &str, body: &[u8]) -> Result<Sha256Digest, Signat
         | DigestError::NoSha256(_) => {
             SignatureRefused::malformed("content-digest", "has no `sha-256=:...:` (RFC 9530)")
         }
-    })
+    }
 }
 
 /// Only the lower-case hyphenated form, so that one call has one spelling in the table of answers.

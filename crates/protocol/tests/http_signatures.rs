@@ -7,6 +7,7 @@ use sta_protocol::{
     http_signature::{
         CannotSign, ReceivedRequest, ReceivedResponse, RequestToSign, ResponseToSign, SignatureRefused,
         SignedHeaders, Signer, VerifiedRequest, sign_request, sign_response, verify_request, verify_response,
+        verify_response_head,
     },
     keys::SigningKey,
 };
@@ -296,4 +297,19 @@ fn a_response_answers_one_request_and_no_other() {
     assert_eq!(check(StatusCode::CREATED, BODY, &asked, NOW + 66).unwrap_err(), "Expired");
     let as_request = verify(&signed.headers, NOW).unwrap_err();
     assert_eq!(reason(&as_request), "MissingHeader");
+}
+
+#[test]
+fn the_head_of_a_response_is_checked_without_its_body_and_names_what_was_signed() {
+    let asked = signed_request().signature;
+    let signed = sign_response(&signer(&de(), &de().key_id()), &response(&asked)).unwrap();
+    let check = |status, asked: &[u8; 64], second| {
+        let received = ReceivedResponse { status, headers: &signed.headers, body: b"another body" };
+        verify_response_head(&received, asked, known, at(second), SKEW).map_err(|refused| reason(&refused))
+    };
+    let verified = check(StatusCode::CREATED, &asked, NOW).unwrap();
+    assert_eq!((verified.key_id, verified.body), (de().key_id(), Sha256Digest::of(BODY)));
+    assert_eq!(check(StatusCode::CREATED, &[0; 64], NOW).unwrap_err(), "BadSignature");
+    assert_eq!(check(StatusCode::OK, &asked, NOW).unwrap_err(), "BadSignature");
+    assert_eq!(check(StatusCode::CREATED, &asked, NOW + 66).unwrap_err(), "Expired");
 }

@@ -312,7 +312,7 @@ impl From<BlobError> for Fault {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::Store(error) => error.into(),
-            BlobError::Differs { .. } => Self::malformed("body", error),
+            BlobError::Differs { .. } | BlobError::PiecesWrong { .. } => Self::malformed("body", error),
             BlobError::NotContinuous { offset, have } => {
                 let facts = vec![
                     ("part.offset", offset.to_string()),

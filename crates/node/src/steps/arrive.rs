@@ -35,13 +35,12 @@ const NEAR: Duration = Duration::from_millis(20);
 /// How many times as much is under way from a member who is far away.
 pub const FAR_MAX: u32 = 4;
 /// How often a piece is asked for whose bytes are not the signed ones.
-const PIECE_ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 3;
 
 /// Where a file comes from.
 struct Source<'a> {
     holder: &'a MemberId,
     path: &'a str,
-    sha256: Sha256Digest,
     bytes: u64,
     /// How many times as much is under way as from a member who is near.
     far: u32,
@@ -69,20 +68,41 @@ pub(super) async fn bring(
     if node.blobs.has(sha256) {
         return Ok(());
     }
-    let source = Source { holder, path, sha256, bytes, far: far(node.distances.of(holder)) };
+    let source = Source { holder, path, bytes, far: far(node.distances.of(holder)) };
     let blobs = node.blobs.clone();
     let arrival = Arc::new(beside(bytes, move || blobs.arrive(sha256, bytes)).await?);
+    let mut attempts = 1;
+    loop {
+        bring_missing(node, &source, &arrival).await?;
+        let finishing = Arc::clone(&arrival);
+        let (claimed, actual) = match beside(bytes, move || finishing.finish()).await {
+            Ok(()) => return Ok(()),
+            Err(source @ BlobError::Differs { .. }) => {
+                return Err(StepError::HolderWrong { holder: holder.clone(), source });
+            }
+            Err(ref error @ BlobError::PiecesWrong { claimed, actual, .. }) => {
+                tracing::warn!(member = %holder, file = %sha256, %error, "they are asked for again");
+                (claimed, actual)
+            }
+            Err(error @ (BlobError::Store(_) | BlobError::NotContinuous { .. })) => return Err(error.into()),
+        };
+        if attempts == ATTEMPTS {
+            let source = SignatureRefused::DigestMismatch { claimed, actual };
+            return Err(CallError::Unbelievable { member: holder.clone(), source }.into());
+        }
+        attempts += 1;
+    }
+}
+
+/// Brings in the pieces that are not here.
+async fn bring_missing(node: &Node, source: &Source<'_>, arrival: &Arc<Arrival>) -> Result<(), StepError> {
     let missing = arrival.missing();
     let needed = missing.iter().map(|piece| arrival.extent(*piece).1).sum();
     let room = disk::room(node, needed).await?;
     let began = tokio::time::Instant::now();
-    bring_pieces(node, &source, &arrival, &missing, &room).await?;
+    bring_pieces(node, source, arrival, &missing, &room).await?;
     node.staging_rate.note(needed, began.elapsed());
-    let finished = beside(bytes, move || arrival.finish()).await;
-    finished.map_err(|source| match source {
-        BlobError::Differs { .. } => StepError::HolderWrong { holder: holder.clone(), source },
-        BlobError::Store(_) | BlobError::NotContinuous { .. } => source.into(),
-    })
+    Ok(())
 }
 
 /// Brings in several pieces at once, while another thread hashes what has come in order and a third has it written.
@@ -109,7 +129,7 @@ async fn bring_pieces(
     }
 }
 
-/// Brings in one piece and gives its length. One whose bytes are not the signed ones is asked for again, and no other.
+/// Brings in one piece and gives its length.
 async fn bring_piece(
     node: &Node,
     source: &Source<'_>,
@@ -123,26 +143,14 @@ async fn bring_piece(
     let units = u32::try_from(length.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).div_ceil(source.far);
     // The semaphore is never closed; and a piece never needs more units than there are.
     let _under_way = node.arriving.acquire_many(units).await.ok();
-    let mut attempts = 1;
-    let (body, sha256) = loop {
-        match ask(node, source, offset, length).await {
-            Err(StepError::Call(CallError::Unbelievable {
-                member,
-                source: SignatureRefused::DigestMismatch { .. },
-            })) if attempts < PIECE_ATTEMPTS => {
-                attempts += 1;
-                tracing::warn!(%member, file = %source.sha256, offset, "a piece is not what its holder signed; it is asked for again");
-            }
-            asked => break asked?,
-        }
-    };
+    let (body, sha256) = ask(node, source, offset, length).await?;
     node.metrics.file_bytes_fetched.inc_by(length);
     let arrival = Arc::clone(arrival);
-    beside(length, move || arrival.put(piece, &body, sha256)).await?;
+    beside(length, move || arrival.put(piece, body, sha256)).await?;
     Ok(length)
 }
 
-/// The bytes of a range and the digest under which their holder signed them.
+/// The bytes of a range and the digest under which their holder signed them, which they may not have.
 async fn ask(
     node: &Node,
     source: &Source<'_>,

@@ -82,6 +82,18 @@ pub enum BlobError {
         /// What came.
         got: Sha256Digest,
     },
+    /// Pieces from another member are not the bytes that were signed; they are let go, and all others kept.
+    #[error("{wrong} pieces of the file, the first at byte {offset}, are not the bytes that were signed")]
+    PiecesWrong {
+        /// How many.
+        wrong: usize,
+        /// Where the first one begins.
+        offset: u64,
+        /// What was signed for it.
+        claimed: Sha256Digest,
+        /// What came.
+        actual: Sha256Digest,
+    },
     /// The bytes do not continue what is here.
     #[error("the part begins at byte {offset}, but {have} bytes are here: continue from there")]
     NotContinuous {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The digests of the pieces of files that are here whole, so that serving a piece does not hash it again.
 //!
-//! They are computed as a file comes in and lie beside it; a list that a disk has damaged counts as none.
+//! They are computed as a file is uploaded and lie beside it; a list that a disk has damaged counts as none. Of a file from
+//! another member only what its holder signed is known, which nobody has compared, so that it is not kept.
 
 use std::{
     collections::BTreeMap,
