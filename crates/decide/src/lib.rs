@@ -12,5 +12,6 @@ pub mod gate;
 pub mod ledger;
 pub mod lint;
 pub mod place;
+pub mod pool;
 pub mod settle;
 pub mod verdict;

@@ -19,5 +19,6 @@ mod missing_facts;
 mod moved;
 mod packs;
 mod place;
+mod pool;
 mod rules;
 mod settle;
