@@ -23,6 +23,7 @@ mod incidents;
 mod jobs;
 mod nodes;
 mod policies;
+mod replays;
 mod stops;
 mod treaties;
 

@@ -18,12 +18,13 @@ const FILE_LINES_MAX: usize = 500;
 /// The crates that do no I/O and take time and chance as arguments.
 const PURE: [&str; 4] = ["protocol", "audit", "guardrail", "decide"];
 /// Which of our crates each crate may use.
-const EDGES: [(&str, &[&str]); 5] = [
+const EDGES: [(&str, &[&str]); 6] = [
     ("audit", &[]),
     ("decide", &["sta-protocol"]),
     ("guardrail", &[]),
-    ("node", &["sta-audit", "sta-decide", "sta-guardrail", "sta-protocol"]),
+    ("node", &["sta-audit", "sta-decide", "sta-guardrail", "sta-protocol", "sta-replay"]),
     ("protocol", &[]),
+    ("replay", &["sta-decide"]),
 ];
 /// What a pure crate must not name: clock, disk, network, environment, threads' waits, chance, an async runtime.
 const IMPURE: [&str; 12] = [

@@ -35,6 +35,7 @@ pub mod profile;
 mod project;
 mod read;
 mod release;
+mod replay;
 mod researcher;
 mod result;
 pub mod serve;
@@ -132,6 +133,8 @@ enum Command {
     Release(release::ReleaseArgs),
     /// Show what two members owe each other for a month
     Statement(statement::StatementArgs),
+    /// Play the trace of a cluster, and see how long its jobs would have waited
+    Replay(replay::ReplayArgs),
     /// Check rule packs against their cases
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -197,6 +200,7 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Result(args) => result::run(&args, style).await,
         Command::Release(args) => release::run(&args, style).await.map(done),
         Command::Statement(args) => statement::run(&args, style).await.map(done),
+        Command::Replay(args) => replay::run(&args, style).map(done),
         Command::Policy(command) => policy::run(&command, style),
         Command::Audit(command) => audit::run(&command, style).await.map(done),
         Command::Verify(args) => verify::run(&args, style),

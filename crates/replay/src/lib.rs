@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Replays what a cluster was really asked for, and says how long its jobs would have waited.
+//!
+//! A [`trace::Trace`] is read whole, sorted by submission, and played through a [`sta_decide::pool::Pool`] by [`play::alone`]; of what
+//! came out, [`summary::Summary`] says how long jobs waited. The same trace and settings give the same result, to the byte.
+
+pub mod play;
+pub mod summary;
+pub mod swf;
+pub mod trace;
