@@ -4,7 +4,8 @@
 //! A [`trace::Trace`] is read whole, sorted by submission, and played through a [`sta_decide::pool::Pool`] by [`play::alone`]; of what
 //! came out, [`summary::Summary`] says how long jobs waited. The same trace and settings give the same result, to the byte.
 
+mod csv;
 pub mod play;
 pub mod summary;
-pub mod swf;
+mod swf;
 pub mod trace;

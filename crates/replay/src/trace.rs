@@ -9,18 +9,20 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::swf;
+use crate::{csv::Columns, swf};
 
 /// The most jobs of one trace.
 pub const JOBS_MAX: usize = 50_000_000;
 /// The longest line of a trace, in bytes.
 pub const LINE_BYTES_MAX: usize = 4096;
+/// The longest that a job may say to run, in seconds: a hundred years. Longer is a mistake in the file.
+const SECONDS_MAX: i64 = 100 * 366 * 86_400;
 
 /// A job of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job {
-    /// Its number in the trace.
-    pub id: u64,
+    /// Its line in the file, from 1.
+    pub line: u64,
     /// When it came, in seconds since the trace begins.
     pub submit_s: u64,
     /// How long it ran, in seconds.
@@ -29,6 +31,72 @@ pub struct Job {
     pub estimate_s: u64,
     /// How many processors it held.
     pub processors: u32,
+}
+
+/// What a line of a trace says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// A header, or nothing.
+    Comment,
+    /// A job that was cancelled before it began, or of which the file does not say for how long or on how many processors it ran.
+    NeverRan,
+    /// A job.
+    Ran(Job),
+}
+
+impl Job {
+    /// A job of what a line says; the numbers are -1 where they are not known.
+    pub(crate) fn of(line: u64, submit_s: u64, run_s: i64, processors: i64, estimate_s: i64) -> Line {
+        let (Ok(run_s @ 1..), Ok(processors @ 1..)) = (u64::try_from(run_s), u32::try_from(processors))
+        else {
+            return Line::NeverRan;
+        };
+        // Nobody knew better than the run itself where nothing was said, and who ran longer than they said had been let.
+        let estimate_s = u64::try_from(estimate_s).unwrap_or(0).max(run_s);
+        Line::Ran(Self { line, submit_s, run_s, estimate_s, processors })
+    }
+}
+
+/// A field as a whole number; traces also have decimals, which are rounded up.
+pub(crate) fn field(text: &str, index: usize, name: &str) -> Result<i64, String> {
+    let refused =
+        || format!("field {index} ({name}) is `{text}`, which is no number from -1 to {SECONDS_MAX}");
+    let number = match text.parse::<i64>() {
+        Ok(number) => number,
+        Err(_) => {
+            let decimal = text.parse::<f64>().map_err(|_| refused())?.ceil();
+            // Beyond this a decimal has no exact whole part, and NaN is in no range.
+            if !(-1.0..=9e15).contains(&decimal) {
+                return Err(refused());
+            }
+            decimal as i64
+        }
+    };
+    if (-1..=SECONDS_MAX).contains(&number) { Ok(number) } else { Err(refused()) }
+}
+
+/// In which form a trace is written.
+enum Format {
+    Swf,
+    Table(Columns),
+}
+
+impl Format {
+    /// Of the first line that says something; one of a table names its columns, and is done with.
+    fn of(text: &str) -> Result<(Self, Option<Line>), String> {
+        if text.contains(',') {
+            Ok((Self::Table(Columns::of(text)?), Some(Line::Comment)))
+        } else {
+            Ok((Self::Swf, None))
+        }
+    }
+
+    fn job(&self, text: &str, line: u64) -> Result<Line, String> {
+        match self {
+            Self::Swf => swf::job(text, line),
+            Self::Table(columns) => columns.job(text, line),
+        }
+    }
 }
 
 /// The jobs of a trace, in the order in which they came.
@@ -71,7 +139,8 @@ pub enum TraceError {
 }
 
 impl Trace {
-    /// Reads a file in the Standard Workload Format, plain or packed with gzip.
+    /// Reads a file in the Standard Workload Format, or a table with commas that names its columns (`submit_s`, `runtime_s`,
+    /// `processors`, and `estimate_s` where it is known); plain or packed with gzip.
     ///
     /// # Errors
     /// It cannot be read, a line is not of the format, or no job in it ran.
@@ -85,13 +154,13 @@ impl Trace {
         }
     }
 
-    /// Reads the Standard Workload Format.
+    /// Reads either form.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn read(mut source: impl BufRead) -> Result<Self, TraceError> {
         let mut trace = Self::default();
-        let (mut text, mut line) = (String::new(), 0);
+        let (mut text, mut line, mut format) = (String::new(), 0, None);
         loop {
             text.clear();
             let limit = LINE_BYTES_MAX as u64 + 1;
@@ -104,11 +173,11 @@ impl Trace {
                 let said = format!("it is longer than {LINE_BYTES_MAX} bytes: is this a trace?");
                 return Err(TraceError::Line { line, said });
             }
-            match swf::job(&text).map_err(|said| TraceError::Line { line, said })? {
-                swf::Line::Comment => {}
-                swf::Line::NeverRan => trace.left_out += 1,
-                swf::Line::Ran(_) if trace.jobs.len() == JOBS_MAX => return Err(TraceError::TooMany),
-                swf::Line::Ran(job) => trace.jobs.push(job),
+            match read_line(&mut format, &text, line).map_err(|said| TraceError::Line { line, said })? {
+                Line::Comment => {}
+                Line::NeverRan => trace.left_out += 1,
+                Line::Ran(_) if trace.jobs.len() == JOBS_MAX => return Err(TraceError::TooMany),
+                Line::Ran(job) => trace.jobs.push(job),
             }
         }
         if trace.jobs.is_empty() {
@@ -118,4 +187,18 @@ impl Trace {
         trace.jobs.sort_by_key(|job| job.submit_s);
         Ok(trace)
     }
+}
+
+/// Reads a line; the first one that says something tells the form.
+fn read_line(format: &mut Option<Format>, text: &str, line: u64) -> Result<Line, String> {
+    if let Some(format) = format {
+        return format.job(text, line);
+    }
+    if text.trim().is_empty() || text.starts_with(';') {
+        return Ok(Line::Comment);
+    }
+    let (found, done) = Format::of(text)?;
+    let first = done.map_or_else(|| found.job(text, line), Ok)?;
+    *format = Some(found);
+    Ok(first)
 }

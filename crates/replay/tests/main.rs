@@ -13,9 +13,13 @@ use sta_replay::{
     trace::{Job, LINE_BYTES_MAX, Trace, TraceError},
 };
 
+fn example(name: &str) -> Trace {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/traces");
+    Trace::open(&folder.join(name)).unwrap()
+}
+
 fn venus() -> Trace {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/traces/venus20k_oracle.swf.gz");
-    Trace::open(&path).unwrap()
+    example("venus20k_oracle.swf.gz")
 }
 
 fn summary(trace: &Trace, processors: u32, discipline: Discipline) -> Summary {
@@ -65,8 +69,8 @@ fn a_packed_file_and_a_plain_one_are_the_same_trace() {
     std::fs::write(&packed, gzip.finish().unwrap()).unwrap();
     let trace = Trace::open(&plain).unwrap();
     assert_eq!(trace, Trace::open(&packed).unwrap());
-    let ids: Vec<u64> = trace.jobs.iter().map(|job| job.id).collect();
-    assert_eq!(ids, [1, 2], "in the order in which they came");
+    let lines: Vec<u64> = trace.jobs.iter().map(|job| job.line).collect();
+    assert_eq!(lines, [4, 3], "in the order in which they came");
 }
 
 #[test]
@@ -76,8 +80,8 @@ fn jobs_that_never_ran_are_left_out_and_what_is_unknown_is_taken_from_what_is_kn
     let trace = Trace::read(text.as_bytes()).unwrap();
     assert_eq!(trace.left_out, 2);
     let jobs = [
-        Job { id: 3, submit_s: 9, run_s: 50, estimate_s: 120, processors: 8 },
-        Job { id: 4, submit_s: 9, run_s: 21, estimate_s: 21, processors: 4 },
+        Job { line: 3, submit_s: 9, run_s: 50, estimate_s: 120, processors: 8 },
+        Job { line: 4, submit_s: 9, run_s: 21, estimate_s: 21, processors: 4 },
     ];
     assert_eq!(trace.jobs, jobs);
 }
@@ -99,10 +103,7 @@ fn what_is_no_trace_is_told_with_its_line() {
             format!("line 1: field 4 (run time) is `{number}`, which is no number from -1 to 3162240000")
         );
     }
-    assert_eq!(
-        refused(&line(1, -1, "10", 4)),
-        "line 1: job number (field 1) and submit time (field 2) cannot be below 0"
-    );
+    assert_eq!(refused(&line(1, -1, "10", 4)), "line 1: field 2 (submit time) cannot be below 0");
     assert_eq!(
         refused(&"x".repeat(LINE_BYTES_MAX + 1)),
         "line 1: it is longer than 4096 bytes: is this a trace?"
@@ -117,4 +118,43 @@ fn bytes_that_are_no_text_are_told_with_the_line_before_them() {
     assert_eq!(error.to_string(), "it cannot be read after line 1");
     assert_eq!(error.source().unwrap().to_string(), "stream did not contain valid UTF-8");
     assert!(matches!(Trace::open("/no/such/trace".as_ref()), Err(TraceError::Open(_))));
+}
+
+#[test]
+fn a_table_and_the_standard_format_of_the_same_jobs_are_the_same() {
+    let (all, part) = (example("helios_venus_gpu_jobs.csv.gz"), venus());
+    assert_eq!((all.jobs.len(), all.left_out), (125_303, 0));
+    // The part begins with the first job since 2020-04-01 00:00 in China.
+    let since: Vec<&Job> = all.jobs.iter().filter(|job| job.submit_s >= 1_195_100).collect();
+    for (of_table, of_swf) in since.iter().zip(&part.jobs) {
+        let moved = Job { line: of_swf.line, submit_s: of_table.submit_s - 1_195_100, ..**of_table };
+        assert_eq!(moved, *of_swf);
+    }
+}
+
+#[test]
+fn the_columns_of_a_table_stand_in_any_order_and_others_are_passed_over() {
+    let text =
+        "gpus,owner,submit_s,estimate_s,runtime_s\r\n8,ada,30,600,50.0\r\n\r\n4,,10,-1,20\r\n4,,10,-1,-1\r\n";
+    let trace = Trace::read(text.as_bytes()).unwrap();
+    let jobs = [
+        Job { line: 4, submit_s: 10, run_s: 20, estimate_s: 20, processors: 4 },
+        Job { line: 2, submit_s: 30, run_s: 50, estimate_s: 600, processors: 8 },
+    ];
+    assert_eq!((trace.jobs.as_slice(), trace.left_out), (jobs.as_slice(), 1));
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_told_with_its_line_and_column() {
+    assert_eq!(
+        refused("id,submit,run\n1,0,10\n"),
+        "line 1: no column is called `submit_s` or `arrival_s`; the first line of a table names its columns"
+    );
+    let table = |line: &str| refused(&format!("submit_s,runtime_s,gpus\n{line}\n"));
+    assert_eq!(table("1,2"), "line 2: it has 2 columns and the first line 3");
+    assert_eq!(
+        table("1,soon,2"),
+        "line 2: field 2 (runtime_s) is `soon`, which is no number from -1 to 3162240000"
+    );
+    assert_eq!(table("-1,5,2"), "line 2: submit_s cannot be below 0");
 }

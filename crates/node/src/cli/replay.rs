@@ -20,7 +20,7 @@ use super::{
 /// What `sta replay` is told.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ReplayArgs {
-    /// A trace in the Standard Workload Format, plain or packed with gzip
+    /// A trace: the Standard Workload Format, or a table with the columns submit_s, runtime_s and processors; plain or packed with gzip
     trace: PathBuf,
     /// How many processors (or accelerators, where the trace counts those) the member has
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -95,7 +95,7 @@ fn refused(args: &ReplayArgs, error: &TraceError) -> Failure {
     match error {
         TraceError::Open(_) | TraceError::Read { .. } | TraceError::TooMany => failure,
         TraceError::Line { .. } | TraceError::Empty => failure.exit(Exit::Usage).mend(
-            "Give a file in the Standard Workload Format, such as those of the Parallel Workloads Archive: one job a line, 18 numbers each.",
+            "Give a file in the Standard Workload Format, such as those of the Parallel Workloads Archive, or a table with commas whose first line is submit_s,runtime_s,processors.",
         ),
     }
 }
