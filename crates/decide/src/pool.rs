@@ -50,12 +50,6 @@ impl Running {
         self.job
     }
 
-    /// How many processors it holds.
-    #[must_use]
-    pub fn processors(&self) -> u32 {
-        self.processors
-    }
-
     /// The how manieth job of this pool began with it, from 0: the order among those that begin at one moment.
     #[must_use]
     pub fn sequence(&self) -> u64 {
@@ -65,11 +59,10 @@ impl Running {
 
 /// The job at the head cannot begin before this moment, and does not begin after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reservation {
-    /// When, in milliseconds.
-    pub at_ms: u64,
+struct Reservation {
+    at_ms: u64,
     /// How many processors are left over then.
-    pub spare: u32,
+    spare: u32,
 }
 
 /// The processors of one site, what runs on them and what waits for them.
