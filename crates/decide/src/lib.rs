@@ -8,6 +8,7 @@ pub mod admit;
 pub mod authorize;
 pub mod cases;
 pub mod facts;
+pub mod federation;
 pub mod gate;
 pub mod ledger;
 pub mod lint;

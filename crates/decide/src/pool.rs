@@ -8,9 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use self::waiting::{Room, Waiting};
+use self::line::{Line, Waiting};
+pub use self::tree::Room;
 
-mod waiting;
+mod line;
+mod tree;
 
 /// In which order jobs begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +32,16 @@ pub struct Request {
     pub processors: u32,
     /// The longest it says to run, in milliseconds. Where it runs longer, reservations may move.
     pub estimate_ms: u64,
+    /// Where else it may run: 0 for nowhere else, above that whatever the caller means by the number.
+    pub group: u8,
 }
 
 /// A job that has its processors. It cannot be copied: whoever gives it back has ended it, and nobody ends it twice.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Running {
     job: u32,
+    /// Its number in the line; none for a guest, who stands in another one.
+    number: Option<u64>,
     processors: u32,
     /// When it is to end by its estimate.
     ends_ms: u64,
@@ -71,7 +77,7 @@ pub struct Pool {
     discipline: Discipline,
     processors: u32,
     free: u32,
-    waiting: Waiting,
+    line: Line,
     /// What runs, by its end and its sequence, with its processors.
     running: BTreeMap<(u64, u64), u32>,
     begun: u64,
@@ -97,11 +103,17 @@ impl Pool {
             discipline,
             processors,
             free: processors,
-            waiting: Waiting::default(),
+            line: Line::default(),
             running: BTreeMap::new(),
             begun: 0,
             reservation: None,
         }
+    }
+
+    /// How many processors there are.
+    #[must_use]
+    pub fn processors(&self) -> u32 {
+        self.processors
     }
 
     /// How many processors are free.
@@ -113,39 +125,41 @@ impl Pool {
     /// How many jobs wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.line.waiting()
     }
 
-    /// Takes a job in, behind all others.
+    /// Takes a job in, behind all others; says its number in the line.
     ///
     /// # Errors
     /// It could never begin.
-    pub fn submit(&mut self, request: Request) -> Result<(), TooLarge> {
+    pub fn submit(&mut self, request: Request) -> Result<u64, TooLarge> {
         if request.processors > self.processors {
             return Err(TooLarge { wanted: request.processors, there: self.processors });
         }
-        self.waiting.push(request);
-        Ok(())
+        Ok(self.line.push(request))
     }
 
-    /// Gives back what a job held.
-    #[expect(clippy::needless_pass_by_value, reason = "taking it is what keeps anyone from ending it twice")]
+    /// Gives back what a job held that is over.
     pub fn end(&mut self, now_ms: u64, job: Running) {
-        self.running.remove(&(job.ends_ms, job.sequence));
-        self.free += job.processors;
-        // Earlier than was counted on, or later: the head's moment is another one now.
-        if now_ms != job.ends_ms {
-            self.reservation = None;
+        if let Some(number) = job.number {
+            self.line.end(number);
         }
+        self.give_back(now_ms, job);
+    }
+
+    /// A job has to stop, and waits again where it stood in the line, for so long at most.
+    pub fn stop(&mut self, now_ms: u64, job: Running, estimate_ms: u64) {
+        if let Some(number) = job.number {
+            self.comes_back(number, estimate_ms);
+        }
+        self.give_back(now_ms, job);
     }
 
     /// The next job that begins now; ask until there is none, once everything of this moment has come in.
     pub fn begin(&mut self, now_ms: u64) -> Option<Running> {
-        let head = self.waiting.head()?;
-        if head.processors <= self.free {
-            self.waiting.take_head();
-            self.reservation = None;
-            return Some(self.start(now_ms, head));
+        let head = self.line.head()?;
+        if head.request.processors <= self.free {
+            return self.begin_before_all(now_ms, head.number);
         }
         match self.discipline {
             Discipline::Fifo => None,
@@ -153,24 +167,92 @@ impl Pool {
         }
     }
 
+    /// A job that waits begins whoever stands before it; none where its processors are not free.
+    pub fn begin_before_all(&mut self, now_ms: u64, number: u64) -> Option<Running> {
+        let request = self.line.take(number)?;
+        if request.processors > self.free {
+            self.line.come_back(number, request.estimate_ms);
+            return None;
+        }
+        self.reservation = None;
+        Some(self.start(now_ms, Some(number), request))
+    }
+
+    /// A job of the line begins elsewhere.
+    pub fn goes(&mut self, number: u64) -> Option<Request> {
+        let request = self.line.take(number);
+        // The head may be another one.
+        self.reservation = None;
+        request
+    }
+
+    /// A job that had begun elsewhere waits again where it stood, for so long at most.
+    pub fn comes_back(&mut self, number: u64, estimate_ms: u64) {
+        self.line.come_back(number, estimate_ms);
+        self.reservation = None;
+    }
+
+    /// A job that waits, or ran elsewhere, is over.
+    pub fn leaves(&mut self, number: u64) {
+        self.line.end(number);
+        self.reservation = None;
+    }
+
+    /// A job may begin nowhere else any more.
+    pub fn stays(&mut self, number: u64) {
+        self.line.stay(number);
+    }
+
+    /// The first job of the line that may go elsewhere as those of its group may, and fits.
+    #[must_use]
+    pub fn first_of(&self, group: u8, room: Room) -> Option<(u64, Request)> {
+        self.line.first_of(group, room).map(|Waiting { number, request }| (number, request))
+    }
+
+    /// What one who does not stand in this line may have without the head beginning later for it.
+    #[must_use]
+    pub fn room(&self, now_ms: u64) -> Room {
+        match self.line.head() {
+            None => Room::open(self.free),
+            Some(head) if head.request.processors <= self.free => Room::open(0),
+            Some(_) if self.discipline == Discipline::Fifo => Room::open(0),
+            Some(head) => {
+                let reservation = self.reserve(now_ms, head.request.processors);
+                let until_head_ms = reservation.at_ms - now_ms;
+                Room { free: self.free, spare: reservation.spare.min(self.free), until_head_ms }
+            }
+        }
+    }
+
+    /// One who does not stand in this line begins; none where its processors are not free.
+    pub fn lend(&mut self, now_ms: u64, request: Request) -> Option<Running> {
+        if request.processors > self.free {
+            return None;
+        }
+        self.reservation = None;
+        Some(self.start(now_ms, None, request))
+    }
+
     /// The first of those behind the head that does not move the head's reservation.
-    fn backfill(&mut self, now_ms: u64, head: Request) -> Option<Running> {
-        if self.free == 0 || self.waiting.len() == 1 {
+    fn backfill(&mut self, now_ms: u64, head: Waiting) -> Option<Running> {
+        if self.free == 0 || self.line.waiting() == 1 {
             return None;
         }
         // Past its moment the head would have begun, had all that runs ended by its estimate.
         let kept = self.reservation.filter(|reservation| reservation.at_ms >= now_ms);
-        let mut reservation = kept.unwrap_or_else(|| self.reserve(now_ms, head.processors));
+        let mut reservation = kept.unwrap_or_else(|| self.reserve(now_ms, head.request.processors));
         let room =
             Room { free: self.free, spare: reservation.spare, until_head_ms: reservation.at_ms - now_ms };
-        let found = self.waiting.take_first(room);
-        if let Some(request) = found
+        let found = self.line.first(room);
+        if let Some(Waiting { request, .. }) = found
             && request.estimate_ms > room.until_head_ms
         {
             reservation.spare -= request.processors;
         }
         self.reservation = Some(reservation);
-        found.map(|request| self.start(now_ms, request))
+        let Waiting { number, request } = found?;
+        self.line.take(number);
+        Some(self.start(now_ms, Some(number), request))
     }
 
     /// The first moment at which so many processors are free. What runs longer than it said is counted on now, when nothing that
@@ -188,13 +270,23 @@ impl Pool {
         Reservation { at_ms, spare: free.saturating_sub(processors) }
     }
 
-    fn start(&mut self, now_ms: u64, request: Request) -> Running {
-        let Request { job, processors, estimate_ms } = request;
-        let running =
-            Running { job, processors, ends_ms: now_ms.saturating_add(estimate_ms), sequence: self.begun };
+    fn start(&mut self, now_ms: u64, number: Option<u64>, request: Request) -> Running {
+        let Request { job, processors, estimate_ms, .. } = request;
+        let ends_ms = now_ms.saturating_add(estimate_ms);
+        let running = Running { job, number, processors, ends_ms, sequence: self.begun };
         self.begun += 1;
         self.free -= processors;
-        self.running.insert((running.ends_ms, running.sequence), processors);
+        self.running.insert((ends_ms, running.sequence), processors);
         running
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "taking it is what keeps anyone from ending it twice")]
+    fn give_back(&mut self, now_ms: u64, job: Running) {
+        self.running.remove(&(job.ends_ms, job.sequence));
+        self.free += job.processors;
+        // Earlier than was counted on, or later: the head's moment is another one now.
+        if now_ms != job.ends_ms {
+            self.reservation = None;
+        }
     }
 }

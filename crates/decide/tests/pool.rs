@@ -39,6 +39,7 @@ fn by_pool(jobs: &[Job], discipline: Discipline, mut seen: impl FnMut(u64, &Pool
                 job: u32::try_from(next).unwrap(),
                 processors: job.processors,
                 estimate_ms: job.estimate_ms,
+                group: 0,
             };
             pool.submit(request).unwrap();
             next += 1;
@@ -187,7 +188,7 @@ fn a_short_job_goes_before_the_head_and_a_long_one_does_not() {
 #[test]
 fn a_job_that_could_never_begin_is_not_taken_in() {
     let mut pool = Pool::new(PROCESSORS, Discipline::Easy);
-    let request = Request { job: 7, processors: 17, estimate_ms: 1 };
+    let request = Request { job: 7, processors: 17, estimate_ms: 1, group: 0 };
     assert_eq!(pool.submit(request), Err(TooLarge { wanted: 17, there: 16 }));
     assert_eq!(
         pool.submit(request).unwrap_err().to_string(),

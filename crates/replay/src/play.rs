@@ -71,8 +71,12 @@ pub fn alone(trace: &Trace, processors: u32, discipline: Discipline) -> Played {
             }
         }
         while let Some((number, job)) = coming.next_if(|(_, job)| job.submit_s * MS == now_ms) {
-            let request =
-                Request { job: number, processors: job.processors, estimate_ms: job.estimate_s * MS };
+            let request = Request {
+                job: number,
+                processors: job.processors,
+                estimate_ms: job.estimate_s * MS,
+                group: 0,
+            };
             // One that wants more than there is never begins, and its wait stays open.
             let _ = pool.submit(request);
         }

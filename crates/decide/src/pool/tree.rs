@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A tournament tree over places: the first of them that fits a gap, so that neither a long queue nor many that do not fit make the
+//! search long.
+
+use super::Request;
+
+/// A gap into which a job may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Processors that are free now.
+    pub free: u32,
+    /// Processors that stay free when the head has begun: who wants no more may run as long as it likes.
+    pub spare: u32,
+    /// How long until the head begins: who ends by then may have what is free.
+    pub until_head_ms: u64,
+}
+
+impl Room {
+    /// So many processors, for as long as one likes.
+    #[must_use]
+    pub fn open(free: u32) -> Self {
+        Self { free, spare: free, until_head_ms: u64::MAX }
+    }
+
+    /// Whether a job fits.
+    #[must_use]
+    pub fn fits(self, request: Request) -> bool {
+        let Request { processors, estimate_ms, .. } = request;
+        Least { processors, estimate_ms }.may_fit(self)
+    }
+}
+
+/// The least that any job below a node of the tree wants, of each measure by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Least {
+    pub(super) processors: u32,
+    pub(super) estimate_ms: u64,
+}
+
+impl Least {
+    /// Below this node nobody waits.
+    pub(super) const NOBODY: Self = Self { processors: u32::MAX, estimate_ms: u64::MAX };
+
+    /// Whether a job below may fit. At a leaf, where both measures are of one job, it does.
+    fn may_fit(self, room: Room) -> bool {
+        self.processors <= room.free
+            && (self.processors <= room.spare || self.estimate_ms <= room.until_head_ms)
+    }
+
+    fn of(left: Self, right: Self) -> Self {
+        Self {
+            processors: left.processors.min(right.processors),
+            estimate_ms: left.estimate_ms.min(right.estimate_ms),
+        }
+    }
+}
+
+/// The tree as an array: the children of node `n` are `2n` and `2n + 1`, the leaves its second half.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    nodes: Vec<Least>,
+}
+
+impl Tree {
+    /// Over so many places, a power of two, at which nobody waits.
+    pub(super) fn over(places: usize) -> Self {
+        Self { nodes: vec![Least::NOBODY; 2 * places] }
+    }
+
+    pub(super) fn places(&self) -> usize {
+        self.nodes.len() / 2
+    }
+
+    pub(super) fn set(&mut self, place: usize, least: Least) {
+        let mut node = place + self.places();
+        self.nodes[node] = least;
+        while node > 1 {
+            node /= 2;
+            let above = Least::of(self.nodes[2 * node], self.nodes[2 * node + 1]);
+            // Nothing higher up changes either.
+            if self.nodes[node] == above {
+                return;
+            }
+            self.nodes[node] = above;
+        }
+    }
+
+    /// The first place whose job fits.
+    pub(super) fn first(&self, room: Room) -> Option<usize> {
+        self.first_below(1, room)
+    }
+
+    fn first_below(&self, node: usize, room: Room) -> Option<usize> {
+        if !self.nodes.get(node)?.may_fit(room) {
+            return None;
+        }
+        let leaves = self.places();
+        if node >= leaves {
+            return Some(node - leaves);
+        }
+        self.first_below(2 * node, room).or_else(|| self.first_below(2 * node + 1, room))
+    }
+}
