@@ -180,9 +180,9 @@ impl Federation {
         job.done = true;
         let home = job.work.home;
         match std::mem::replace(&mut job.at, job::At::Over) {
-            job::At::Home { running, firm } => {
+            job::At::Home { running, stands } => {
                 let site = &mut self.sites[usize::from(home)];
-                site.no_longer_runs(&running, firm);
+                site.no_longer_runs(&running, stands);
                 site.pool.end(now_ms, running);
                 self.changed.own.push(home);
                 self.changed.room.push(home);

@@ -67,13 +67,24 @@ impl Terms {
     }
 }
 
+/// For whom a job that runs at home stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// Its shadow waits: for everybody whose shadow does not.
+    Free,
+    /// It is so far ahead of its shadow that it would not be behind: likewise, after those.
+    Ahead,
+    /// For one alone whose shadow began before this moment, at which its own did.
+    Firm { began_ms: u64 },
+}
+
 /// Where a job is.
 #[derive(Debug)]
 pub(super) enum At {
     /// It waits at home.
     Line,
-    /// It runs at home. `firm` is when its shadow began, where it may only be stopped for one whose shadow began earlier.
-    Home { running: Running, firm: Option<u64> },
+    /// It runs at home.
+    Home { running: Running, stands: Stands },
     /// It is a guest; where guests stay until they are done it has its processors from the pool itself.
     Abroad { site: u16, sequence: u64, running: Option<Running> },
     /// It is done, or withdrawn.
@@ -170,15 +181,16 @@ impl Job {
         Some(self.shadow.began_ms()? + self.saved_ms.saturating_sub(terms.restart_ms))
     }
 
-    /// Whether it could be stopped at any moment, and be as far as its shadow when it goes on. Before its shadow began it can.
-    pub(super) fn is_ahead(&self, terms: &Terms) -> bool {
-        let Some(began_ms) = self.shadow.began_ms() else { return true };
+    /// For whom it stops, running at home.
+    pub(super) fn stands(&self, terms: &Terms) -> Stands {
+        let Some(began_ms) = self.shadow.began_ms() else { return Stands::Free };
         let loses_ms = match self.work.checkpoint {
-            Checkpoint::Never => return false,
+            Checkpoint::Never => return Stands::Firm { began_ms },
             Checkpoint::OnSignal => terms.restart_ms,
             Checkpoint::Every(interval_ms) => interval_ms.saturating_add(terms.restart_ms),
         };
         // How far it is before its shadow, at every moment at which both work.
-        (began_ms + self.saved_ms).checked_sub(self.works_from_ms).is_some_and(|lead_ms| lead_ms >= loses_ms)
+        let lead_ms = (began_ms + self.saved_ms).saturating_sub(self.works_from_ms);
+        if lead_ms > loses_ms { Stands::Ahead } else { Stands::Firm { began_ms } }
     }
 }

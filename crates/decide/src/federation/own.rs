@@ -29,13 +29,11 @@ impl Federation {
         let (terms, home) = (self.terms, &mut self.sites[usize::from(site)]);
         let Some(job) = self.jobs.get_mut(number as usize).and_then(Option::as_mut) else { return };
         let works_from_ms = job.begins(now_ms.max(home.free_from_ms), &terms);
-        let mut firm = None;
+        let stands = job.stands(&terms);
         if self.sharing == Sharing::Promise {
-            let entry = (number, job.work.processors);
-            firm = job.shadow.began_ms().filter(|_| !job.is_ahead(&terms));
-            home.runs(&running, firm, entry);
+            home.runs(&running, stands, (number, job.work.processors));
         }
-        job.at = At::Home { running, firm };
+        job.at = At::Home { running, stands };
         let saved_ms = job.saved_ms;
         self.actions.push(Action::Begin { job: number, site, works_from_ms, saved_ms });
     }
@@ -45,9 +43,9 @@ impl Federation {
         let (terms, home) = (self.terms, &mut self.sites[usize::from(site)]);
         let Some(job) = self.jobs.get_mut(number as usize).and_then(Option::as_mut) else { return };
         match std::mem::replace(&mut job.at, At::Line) {
-            At::Home { running, firm } => {
+            At::Home { running, stands } => {
                 let lost_ms = job.stops(now_ms);
-                home.no_longer_runs(&running, firm);
+                home.no_longer_runs(&running, stands);
                 home.pool.stop(now_ms, running, job.left_ms());
                 home.free_from_ms = now_ms + terms.grace_ms;
                 let saved_ms = job.saved_ms;

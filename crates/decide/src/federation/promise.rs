@@ -33,23 +33,23 @@ impl Federation {
             if waits {
                 self.owed_when_due(now_ms, number);
             } else {
-                self.becomes_firm(now_ms, site, number);
+                self.becomes_firm(site, number);
             }
         }
     }
 
     /// A job that runs at home as its shadow begins may not be stopped any more, unless it is so far ahead that it would not be behind.
-    fn becomes_firm(&mut self, began_ms: u64, site: u16, number: u32) {
+    fn becomes_firm(&mut self, site: u16, number: u32) {
         let (terms, home) = (self.terms, &mut self.sites[usize::from(site)]);
         let Some(job) = self.jobs.get_mut(number as usize).and_then(Option::as_mut) else { return };
-        let (ahead, entry) = (job.is_ahead(&terms), (number, job.work.processors));
+        let (stands, entry) = (job.stands(&terms), (number, job.work.processors));
         match &mut job.at {
-            At::Home { running, firm } if !ahead => {
-                home.no_longer_runs(running, *firm);
-                *firm = Some(began_ms);
-                home.runs(running, *firm, entry);
+            At::Home { running, stands: stood } => {
+                home.no_longer_runs(running, *stood);
+                *stood = stands;
+                home.runs(running, stands, entry);
             }
-            At::Home { .. } | At::Abroad { .. } | At::Line | At::Over => {}
+            At::Abroad { .. } | At::Line | At::Over => {}
         }
     }
 
@@ -96,7 +96,8 @@ impl Federation {
             if wants > there {
                 return false;
             }
-            self.sites[of].owed.pop_first();
+            // One that stopped for it may be owed processors itself by now, and be the first.
+            self.sites[of].owed.remove(&(began_ms, sequence, number));
             if let Some(running) = self.sites[of].pool.begin_before_all(now_ms, place) {
                 self.begins_at_home(now_ms, site, running);
             }

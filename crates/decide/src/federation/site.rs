@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Sharing;
+use super::{Sharing, job::Stands};
 use crate::pool::{Discipline, Pool, Running};
 
 /// The most groups of jobs that may go elsewhere.
@@ -38,8 +38,9 @@ pub(super) struct Site {
     pub(super) leaving: [u32; GROUPS_MAX],
     /// Processors that somebody leaves are free from this moment on.
     pub(super) free_from_ms: u64,
-    /// Its jobs that run here and could stop without being behind their shadows, the last that began last, with their processors.
-    pub(super) ahead: BTreeMap<u64, (u32, u32)>,
+    /// Its jobs that run here and could stop without being behind their shadows, with their processors. Who stops first is last: those
+    /// whose shadows wait after the others, and who began last after who began first.
+    pub(super) ahead: BTreeMap<(bool, u64), (u32, u32)>,
     pub(super) ahead_processors: u32,
     /// Its other jobs that run here, by the begin of their shadows and the order in which they began.
     pub(super) firm: BTreeMap<(u64, u64), (u32, u32)>,
@@ -105,28 +106,30 @@ impl Site {
         }
     }
 
-    /// A job of its own that runs here neither may nor may not be stopped any more.
-    pub(super) fn no_longer_runs(&mut self, running: &Running, firm: Option<u64>) {
-        match firm {
-            Some(began_ms) => {
+    /// A job of its own that ran here does not any more.
+    pub(super) fn no_longer_runs(&mut self, running: &Running, stands: Stands) {
+        match stands {
+            Stands::Firm { began_ms } => {
                 self.firm.remove(&(began_ms, running.sequence()));
             }
-            None => {
-                if let Some((_, processors)) = self.ahead.remove(&running.sequence()) {
+            Stands::Free | Stands::Ahead => {
+                if let Some((_, processors)) =
+                    self.ahead.remove(&(stands == Stands::Free, running.sequence()))
+                {
                     self.ahead_processors -= processors;
                 }
             }
         }
     }
 
-    /// A job of its own runs here: one that may be stopped, or one that may not since its shadow began.
-    pub(super) fn runs(&mut self, running: &Running, firm: Option<u64>, entry: (u32, u32)) {
-        match firm {
-            Some(began_ms) => {
+    /// A job of its own runs here.
+    pub(super) fn runs(&mut self, running: &Running, stands: Stands, entry: (u32, u32)) {
+        match stands {
+            Stands::Firm { began_ms } => {
                 self.firm.insert((began_ms, running.sequence()), entry);
             }
-            None => {
-                self.ahead.insert(running.sequence(), entry);
+            Stands::Free | Stands::Ahead => {
+                self.ahead.insert((stands == Stands::Free, running.sequence()), entry);
                 self.ahead_processors += entry.1;
             }
         }
