@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod cases;
 pub mod facts;
 pub mod gate;
+pub mod karma;
 pub mod ledger;
 pub mod lint;
 pub mod place;

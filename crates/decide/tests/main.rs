@@ -12,6 +12,7 @@ mod clocks;
 mod composition;
 mod example;
 mod gates;
+mod karma;
 mod lattice;
 mod ledger;
 mod lint;
