@@ -16,4 +16,5 @@ pub mod lint;
 pub mod place;
 pub mod pool;
 pub mod settle;
+pub mod shapley;
 pub mod verdict;

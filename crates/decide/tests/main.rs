@@ -24,3 +24,4 @@ mod place;
 mod pool;
 mod rules;
 mod settle;
+mod shapley;
