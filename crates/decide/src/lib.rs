@@ -7,12 +7,15 @@
 pub mod admit;
 pub mod authorize;
 pub mod cases;
+pub mod energy;
 pub mod facts;
 pub mod federation;
 pub mod gate;
+pub mod karma;
 pub mod ledger;
 pub mod lint;
 pub mod place;
 pub mod pool;
 pub mod settle;
+pub mod shapley;
 pub mod verdict;

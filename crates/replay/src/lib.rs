@@ -6,8 +6,11 @@
 
 mod csv;
 pub mod federate;
+mod packed;
 pub mod play;
 pub mod report;
+pub mod scenario;
+pub mod study;
 pub mod summary;
 mod swf;
 pub mod trace;

@@ -58,13 +58,13 @@ impl Summary {
 }
 
 /// The nearest rank: the smallest wait that at least so many of a hundred do not exceed.
-fn percentile(sorted: &[u64], percent: usize) -> u64 {
+pub(crate) fn percentile(sorted: &[u64], percent: usize) -> u64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or(0)
 }
 
 /// A quotient, rounded to two places in whole numbers, so that it is the same on every machine.
-fn hundredths(dividend: u128, divisor: u128) -> f64 {
+pub(crate) fn hundredths(dividend: u128, divisor: u128) -> f64 {
     let rounded = (200 * dividend + divisor).checked_div(2 * divisor).unwrap_or(0);
     rounded as f64 / 100.0
 }
