@@ -201,10 +201,7 @@ pub fn study(scenario: &Scenario, question: &Question) -> Result<Report, StudyEr
 }
 
 /// The runs in which jobs that wait too long go to a cloud, where a baseline has one: alone and pooled.
-fn with_clouds<'a>(
-    plan: &Plan<'a>,
-    question: &Question,
-) -> Result<Option<[Run<'a>; 2]>, StudyError> {
+fn with_clouds<'a>(plan: &Plan<'a>, question: &Question) -> Result<Option<[Run<'a>; 2]>, StudyError> {
     if !question.baselines.iter().any(|baseline| matches!(baseline, Baseline::Cloud(_))) {
         return Ok(None);
     }
@@ -236,8 +233,7 @@ fn savings(
         };
         let everybody = plan.everybody();
         let rented = matches!(baseline, Baseline::RentAll(_));
-        let before =
-            if rented { without.rented(everybody, price) } else { without.cost(everybody, price) };
+        let before = if rented { without.rented(everybody, price) } else { without.cost(everybody, price) };
         let after = with.cost(everybody, price);
         let [before_micro, after_micro] = [before, after].map(total);
         let carbon = (!rented && without.cloud_ms == with.cloud_ms)

@@ -27,7 +27,7 @@ pub(super) fn coalitions(
     if members > MEMBERS_MAX {
         return Ok(Vec::new());
     }
-    let all = 1 << members;
+    let all: usize = 1 << members;
     let missing: Vec<usize> =
         (1..all - 1).filter(|coalition| coalition.count_ones() > 1 && !rented).collect();
     let cost = |coalition: usize| {

@@ -6,7 +6,10 @@ use sta_decide::{
     federation::Federation,
 };
 
-use super::{Order, Policy, StudyError, run::{Plan, Run}};
+use super::{
+    Order, Policy, StudyError,
+    run::{Plan, Run},
+};
 use crate::{
     federate::{Fate, Span, Watch},
     scenario::{Scenario, Site},
@@ -128,7 +131,9 @@ impl<'b, 'a> Books<'b, 'a> {
             let point = (at_ms - begin_ms) / self.point_ms;
             let next_ms = (begin_ms + (point + 1) * self.point_ms).min(until_ms);
             let busy = u128::from(next_ms - at_ms) * u128::from(processors);
-            let Some(of) = usize::try_from(point).ok().and_then(|point| site.points.get_mut(point)) else { return };
+            let Some(of) = usize::try_from(point).ok().and_then(|point| site.points.get_mut(point)) else {
+                return;
+            };
             of[0] += busy;
             of[1] += if guest { busy } else { 0 };
             at_ms = next_ms;
@@ -177,7 +182,9 @@ impl Watch for Books<'_, '_> {
     }
 
     fn over(&mut self, fate: &Fate) {
-        let Some(job) = usize::try_from(fate.index).ok().and_then(|index| self.picked.get(index)) else { return };
+        let Some(job) = usize::try_from(fate.index).ok().and_then(|index| self.picked.get(index)) else {
+            return;
+        };
         let Fate { end_ms, moved, evictions, lost_ms, .. } = *fate;
         self.ended[*job] = Ended { end_ms, moved, evictions, lost_ms };
         if end_ms.is_none() {

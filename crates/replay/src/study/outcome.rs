@@ -59,7 +59,10 @@ impl Seen<'_> {
         Member {
             id: of.id.clone(),
             name: of.name.clone(),
-            processors: sites().filter(|(site, _)| site.member == member).map(|(site, _)| u64::from(site.processors)).sum(),
+            processors: sites()
+                .filter(|(site, _)| site.member == member)
+                .map(|(site, _)| u64::from(site.processors))
+                .sum(),
             pooled: self.outcome(self.pooled, Some(member)),
             alone: self.outcome(self.alone, Some(member)),
             given_hours: hours(given),
@@ -82,7 +85,8 @@ impl Seen<'_> {
     }
 
     fn sorted_waits_s(&self, run: &Run, member: Option<usize>) -> Vec<u64> {
-        let mut waits: Vec<u64> = self.jobs(member).filter_map(|(job, _)| Some(self.wait_ms(run, job)? / MS)).collect();
+        let mut waits: Vec<u64> =
+            self.jobs(member).filter_map(|(job, _)| Some(self.wait_ms(run, job)? / MS)).collect();
         waits.sort_unstable();
         waits
     }
@@ -107,7 +111,10 @@ impl Seen<'_> {
         };
         Outcome {
             jobs: waits.len() as u64,
-            too_large: too_large.filter(|(site, _)| member.is_none_or(|it| it == site.member)).map(|(_, jobs)| jobs).sum(),
+            too_large: too_large
+                .filter(|(site, _)| member.is_none_or(|it| it == site.member))
+                .map(|(_, jobs)| jobs)
+                .sum(),
             wait_mean_s: hundredths(waits.iter().map(|wait| u128::from(*wait)).sum(), waits.len() as u128),
             wait_p50_s: percentile(&waits, 50),
             wait_p95_s: percentile(&waits, 95),
@@ -142,7 +149,8 @@ impl Seen<'_> {
     fn weeks_worse(&self, member: usize) -> [u64; 2] {
         let mut weeks: Vec<(i128, i128)> = Vec::new();
         for (job, _) in self.jobs(Some(member)) {
-            let (Some(pooled), Some(alone)) = (self.wait_ms(self.pooled, job), self.wait_ms(self.alone, job)) else {
+            let (Some(pooled), Some(alone)) = (self.wait_ms(self.pooled, job), self.wait_ms(self.alone, job))
+            else {
                 continue;
             };
             let week = (self.scenario.jobs[job].submit_ms - self.scenario.begin_ms) / WEEK_MS;

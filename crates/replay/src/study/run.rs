@@ -155,9 +155,8 @@ impl Run<'_> {
 
     /// What the same work costs where all of it is rented at a price for a processor-hour.
     pub(super) fn rented(&self, members: u64, micro: u64) -> Cost {
-        let jobs = self.scenario.jobs.iter().filter(|job| {
-            members >> self.scenario.sites[job.site].member & 1 == 1
-        });
+        let jobs =
+            self.scenario.jobs.iter().filter(|job| members >> self.scenario.sites[job.site].member & 1 == 1);
         let work_ms: i128 = jobs.map(|job| i128::from(job.run_ms) * i128::from(job.processors)).sum();
         Cost { cloud_micro: per_hour(work_ms * i128::from(micro)), ..Cost::default() }
     }
