@@ -7,6 +7,7 @@
 pub mod admit;
 pub mod authorize;
 pub mod cases;
+pub mod drf;
 pub mod energy;
 pub mod facts;
 pub mod federation;
@@ -18,4 +19,5 @@ pub mod place;
 pub mod pool;
 pub mod settle;
 pub mod shapley;
+pub mod standing;
 pub mod verdict;
