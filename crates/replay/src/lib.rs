@@ -6,6 +6,7 @@
 
 mod csv;
 pub mod federate;
+pub mod html;
 mod packed;
 pub mod play;
 pub mod report;

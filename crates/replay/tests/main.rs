@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The tests of the replay, one binary: the oracle on a real trace, and what is said of files that are no traces.
+//! The tests of the replay, one binary: the oracle on a real trace, what is said of files that are no traces, the report.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod example_report;
+mod html;
 mod scenario;
 mod sharing;
 
