@@ -6,11 +6,13 @@
 
 mod csv;
 pub mod federate;
+pub mod grid;
 pub mod html;
 mod packed;
 pub mod play;
 pub mod report;
 pub mod scenario;
+pub mod sheet;
 pub mod study;
 pub mod summary;
 mod swf;

@@ -135,6 +135,14 @@ pub struct Cost {
     pub cloud_micro: i64,
 }
 
+impl Cost {
+    /// All of it.
+    #[must_use]
+    pub fn total_micro(self) -> i64 {
+        self.owned_micro.saturating_add(self.electricity_micro).saturating_add(self.cloud_micro)
+    }
+}
+
 /// A saving against its baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Saving {

@@ -156,15 +156,7 @@ impl Scenario {
     /// # Errors
     /// One of them cannot be read, or a value cannot be: the error says which file, which key and what to write.
     pub fn open(path: &Path) -> Result<Self, ScenarioError> {
-        let mut text = String::new();
-        let file = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
-        file.map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
-        if text.len() as u64 > FILE_BYTES_MAX {
-            return Err(ScenarioError::TooLong { path: path.to_owned() });
-        }
-        let raw = toml::from_str(&text)
-            .map_err(|error| ScenarioError::Syntax { path: path.to_owned(), said: error.to_string() })?;
-        Self::of(&raw, path)
+        Self::of(&RawScenario::open(path)?, path)
     }
 
     /// Checks a scenario as it is written in the file at `path`, beside which its traces and tables lie.
@@ -208,6 +200,23 @@ impl Scenario {
             begin_ms,
             until_ms,
         })
+    }
+}
+
+impl RawScenario {
+    /// Reads the file alone, as it is written.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no such file.
+    pub fn open(path: &Path) -> Result<Self, ScenarioError> {
+        let mut text = String::new();
+        let file = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+        file.map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(ScenarioError::TooLong { path: path.to_owned() });
+        }
+        toml::from_str(&text)
+            .map_err(|error| ScenarioError::Syntax { path: path.to_owned(), said: error.to_string() })
     }
 }
 

@@ -235,7 +235,7 @@ fn savings(
         let rented = matches!(baseline, Baseline::RentAll(_));
         let before = if rented { without.rented(everybody, price) } else { without.cost(everybody, price) };
         let after = with.cost(everybody, price);
-        let [before_micro, after_micro] = [before, after].map(total);
+        let [before_micro, after_micro] = [before, after].map(report::Cost::total_micro);
         let carbon = (!rented && without.cloud_ms == with.cloud_ms)
             .then(|| percent(without.co2_ug(everybody), with.co2_ug(everybody)));
         Ok(Saving {
@@ -248,10 +248,6 @@ fn savings(
         })
     };
     question.baselines.iter().map(one).collect()
-}
-
-fn total(cost: report::Cost) -> i64 {
-    cost.owned_micro.saturating_add(cost.electricity_micro).saturating_add(cost.cloud_micro)
 }
 
 /// By how many percent of `before` something became less, to two places.

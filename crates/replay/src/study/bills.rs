@@ -9,7 +9,6 @@ use sta_decide::shapley::{self, MEMBERS_MAX};
 use super::{
     StudyError,
     run::{Plan, Run, run},
-    total,
 };
 use crate::report::Bill;
 
@@ -32,12 +31,13 @@ pub(super) fn coalitions(
         (1..all - 1).filter(|coalition| coalition.count_ones() > 1 && !rented).collect();
     let cost = |coalition: usize| {
         let set = coalition as u64;
-        total(match (rented, coalition == all - 1) {
+        let cost = match (rented, coalition == all - 1) {
             (_, true) => with.cost(set, price),
             (true, false) => without.rented(set, price),
             // Of several it is known once they were played; of nobody it is nothing.
             (false, false) => without.cost(set, price),
-        })
+        };
+        cost.total_micro()
     };
     let mut costs: Vec<i64> = (0..all).map(cost).collect();
     for (coalition, cost) in played(plan, &missing, price)? {
@@ -59,7 +59,7 @@ fn played(plan: &Plan, coalitions: &[usize], price: u64) -> Result<Vec<(usize, i
         let mut done = Vec::new();
         while let Some(coalition) = coalitions.get(next.fetch_add(1, Ordering::Relaxed)) {
             let set = *coalition as u64;
-            done.push((*coalition, total(run(plan, set)?.cost(set, price))));
+            done.push((*coalition, run(plan, set)?.cost(set, price).total_micro()));
         }
         Ok(done)
     };
