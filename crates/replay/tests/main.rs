@@ -7,6 +7,7 @@ mod example_report;
 mod html;
 mod scenario;
 mod sharing;
+mod studies;
 
 use std::{error::Error, io::Write, path::PathBuf};
 
