@@ -99,9 +99,10 @@ impl<'a> Edition<'a> {
 
     /// The saving and its baseline, in one line.
     pub(super) fn saving(&self, saving: &Saving) -> String {
-        let is_dearer = saving.saving_percent < 0.0;
+        // Of what is given to two places.
+        let is_dearer = saving.saving_percent <= -0.005;
         let sentence = if is_dearer { self.words.overspent } else { self.words.saved };
-        let percent = self.language.percent(saving.saving_percent.abs(), 1);
+        let percent = self.language.change(saving.saving_percent.abs());
         let values = [
             ("percent", format!("<strong>{percent}</strong>")),
             ("code", Self::code(saving)),

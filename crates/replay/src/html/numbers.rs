@@ -48,9 +48,14 @@ impl Language {
         }
     }
 
-    /// Percent, with its sign.
-    pub(super) fn percent_signed(self, value: f64) -> String {
-        plus(self.percent(value, 1))
+    /// A change in percent; one that is small keeps what is left of it.
+    pub(super) fn change(self, percent: f64) -> String {
+        self.percent(percent, if percent.abs() < 1.0 { 2 } else { 1 })
+    }
+
+    /// A change in percent, with its sign.
+    pub(super) fn change_signed(self, percent: f64) -> String {
+        plus(self.change(percent))
     }
 
     /// An amount, exact to its last place, without its currency.
@@ -159,9 +164,12 @@ mod tests {
 
     #[test]
     fn percents_and_signs_stand_where_the_language_has_them() {
-        assert_eq!(English.percent_signed(84.25), "+84.2%");
-        assert_eq!(French.percent_signed(-84.3), "\u{2212}84,3\u{202f}%");
-        assert_eq!(German.percent_signed(0.0), "0,0\u{a0}%");
+        assert_eq!(English.change_signed(84.25), "+84.2%");
+        assert_eq!(French.change_signed(-84.3), "\u{2212}84,3\u{202f}%");
+        assert_eq!(
+            [German.change_signed(0.0), German.change_signed(-0.021)],
+            ["0,00\u{a0}%", "\u{2212}0,02\u{a0}%"]
+        );
     }
 
     #[test]

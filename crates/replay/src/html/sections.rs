@@ -38,7 +38,7 @@ pub(super) fn all(edition: &Edition<'_>) -> Vec<Section> {
 fn summary(edition: &Edition<'_>) -> String {
     let (words, report, language) = (edition.words, edition.report, edition.language);
     let was = |value: &str, before: f64, after: f64| {
-        let change = language.percent_signed(change_percent(before, after));
+        let change = language.change_signed(change_percent(before, after));
         edition.say(words.was_alone, &[("value", value), ("change", &change)])
     };
     let (alone, pooled) = (&report.alone, &report.total);
@@ -85,8 +85,11 @@ fn costs(edition: &Edition<'_>) -> String {
 }
 
 fn bills(edition: &Edition<'_>) -> String {
-    let tables =
-        edition.report.savings.iter().enumerate().map(|(index, saving)| bill_table(edition, index, saving));
+    let savings = &edition.report.savings;
+    if savings.iter().all(|saving| saving.bills.is_empty()) {
+        return intro(edition.words.bills_none);
+    }
+    let tables = savings.iter().enumerate().map(|(index, saving)| bill_table(edition, index, saving));
     intro(edition.words.bills_intro) + &tables.collect::<String>()
 }
 
@@ -98,7 +101,7 @@ fn bill_table(edition: &Edition<'_>, index: usize, saving: &Saving) -> String {
             edition.amount(without),
             edition.amount(with),
             edition.amount_signed(with.saturating_sub(without)),
-            edition.language.percent_signed(change_percent(without as f64, with as f64)),
+            edition.language.change_signed(change_percent(without as f64, with as f64)),
         ]
     };
     let name = |id: &str| {
@@ -186,6 +189,7 @@ fn policy(edition: &Edition<'_>) -> String {
         "reclaim" => words.policy_reclaim,
         "promise" => words.policy_promise,
         "global" => words.policy_global,
+        "alone" => words.policy_alone,
         "fifo" => words.policy_fifo,
         "easy" => words.policy_easy,
         _ => "",

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A table in a region of its own, which scrolls where the table is wider than the page and can be reached by keyboard.
 
+/// How many columns fit on paper upright.
+const PAPER_COLUMNS_MAX: usize = 8;
+
 /// A table; every text is HTML already.
 pub(super) struct Table {
     /// For its caption, which names the region.
@@ -15,14 +18,20 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Whether it is broader than a sheet of paper is.
+    fn is_broad(&self) -> bool {
+        self.rows.first().is_some_and(|cells| cells.len() > PAPER_COLUMNS_MAX)
+    }
+
     /// As HTML.
     pub(super) fn html(&self) -> String {
         let split = if self.has_total { self.rows.len().saturating_sub(1) } else { self.rows.len() };
         let (body, foot) = self.rows.split_at(split);
         let foot = if foot.is_empty() { String::new() } else { format!("<tfoot>{}</tfoot>", rows(foot)) };
         format!(
-            "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"{id}\"><table>\
+            "<div class=\"{class}\" role=\"region\" tabindex=\"0\" aria-labelledby=\"{id}\"><table>\
              <caption id=\"{id}\"><span>{caption}</span></caption><thead>{head}</thead><tbody>{body}</tbody>{foot}</table></div>\n",
+            class = if self.is_broad() { "scroll broad" } else { "scroll" },
             id = self.id,
             caption = self.caption,
             head = self.head,

@@ -12,6 +12,8 @@ const WAIT_TICKS_S: [f64; 8] =
 pub(super) struct Axis {
     first: f64,
     last: f64,
+    /// From mark to mark.
+    step: f64,
     is_of_waits: bool,
 }
 
@@ -23,20 +25,19 @@ impl Axis {
             (first, last) = (first.min(value), last.max(value));
         }
         let last = if last > first { last } else { first + 1.0 };
-        Self { first, last, is_of_waits: false }
+        Self { first, last, step: step(last - first), is_of_waits: false }
     }
 
     /// The same, from mark to mark.
     pub(super) fn rounded(values: impl Iterator<Item = f64>) -> Self {
         let axis = Self::linear(values);
-        let step = axis.step();
-        let (first, last) = ((axis.first / step).floor() * step, (axis.last / step).ceil() * step);
-        Self { first, last, is_of_waits: false }
+        let step = axis.step;
+        Self { first: (axis.first / step).floor() * step, last: (axis.last / step).ceil() * step, ..axis }
     }
 
     /// Logarithmic beyond the first half minute, and with room for nothing.
     pub(super) fn waits(longest_s: f64) -> Self {
-        Self { first: 0.0, last: longest_s.max(600.0), is_of_waits: true }
+        Self { first: 0.0, last: longest_s.max(600.0), step: 60.0, is_of_waits: true }
     }
 
     /// Where a value lies, from 0 to 1.
@@ -55,26 +56,26 @@ impl Axis {
             let within = WAIT_TICKS_S.into_iter().filter(|tick| *tick <= self.last);
             return [0.0].into_iter().chain(within).collect();
         }
-        let step = self.step();
+        let step = self.step;
         let (from, to) = ((self.first / step).ceil() as i64, (self.last / step + 1e-9).floor() as i64);
         (from..=to).map(|number| number as f64 * step).collect()
     }
 
     /// With how many decimals its marks are written.
     pub(super) fn places(self) -> usize {
-        let step = self.step();
+        let step = self.step;
         let power = step.log10().floor();
         let digits = if step / 10_f64.powf(power) == 2.5 { 1.0 - power } else { -power };
         digits.clamp(0.0, 6.0) as usize
     }
+}
 
-    /// From mark to mark: 1, 2, 2.5 or 5 of some power of ten.
-    fn step(self) -> f64 {
-        let rough = (self.last - self.first) / TICKS;
-        let power = 10_f64.powf(rough.log10().floor());
-        let nice = [1.0, 2.0, 2.5, 5.0].into_iter().find(|nice| nice * power >= rough).unwrap_or(10.0);
-        nice * power
-    }
+/// 1, 2, 2.5 or 5 of some power of ten.
+fn step(length: f64) -> f64 {
+    let rough = length / TICKS;
+    let power = 10_f64.powf(rough.log10().floor());
+    let nice = [1.0, 2.0, 2.5, 5.0].into_iter().find(|nice| nice * power >= rough).unwrap_or(10.0);
+    nice * power
 }
 
 #[cfg(test)]
@@ -86,7 +87,7 @@ mod tests {
         let axis = Axis::rounded([3.0, 47.0, f64::NAN].into_iter());
         assert_eq!((axis.ticks(), axis.places()), (vec![0.0, 10.0, 20.0, 30.0, 40.0, 50.0], 0));
         let axis = Axis::rounded([-3.0, 9.0].into_iter());
-        assert_eq!(axis.ticks(), [-5.0, 0.0, 5.0, 10.0]);
+        assert_eq!(axis.ticks(), [-5.0, -2.5, 0.0, 2.5, 5.0, 7.5, 10.0]);
         assert_eq!([1.2, 12.0, 1200.0].map(|most| Axis::rounded([most].into_iter()).places()), [2, 1, 0]);
     }
 

@@ -28,7 +28,7 @@ pub(in super::super) fn figure(edition: &Edition<'_>, index: usize, saving: &Sav
     let drawing = Drawing { body: body(edition, &id, saving), id, title, described, height: 5.0 * ROW };
     let mut heading = format!("{} <span>{}", edition.saving(saving), edition.both_totals(saving));
     if let Some(percent) = saving.carbon_saving_percent {
-        let percent = edition.language.percent_signed(-percent);
+        let percent = edition.language.change_signed(-percent);
         heading += &format!(" · {}", edition.say(edition.words.carbon_saved, &[("percent", &percent)]));
     }
     heading += "</span>";
@@ -152,7 +152,7 @@ fn table(edition: &Edition<'_>, index: usize, saving: &Saving) -> String {
             edition.amount(without),
             edition.amount(with),
             edition.amount_signed(with.saturating_sub(without)),
-            edition.language.percent_signed(change),
+            edition.language.change_signed(change),
         ]
     };
     let (without, with) = (&saving.without, &saving.with);

@@ -44,7 +44,7 @@ pub(in super::super) fn saving(edition: &Edition<'_>) -> String {
     let lines: Vec<_> =
         savings.map(|(index, saving)| (escape::shortened(&saving.baseline, 24), of(index))).collect();
     let names = [edition.words.curve_saving, edition.words.curve_saving_y];
-    draw(edition, "curve-saving", names, &lines, |value| edition.language.percent(value, 1))
+    draw(edition, "curve-saving", names, &lines, |value| edition.language.change(value))
 }
 
 /// Lines with their names, over the movable share.

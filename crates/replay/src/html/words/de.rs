@@ -58,7 +58,7 @@ pub(in super::super) static GERMAN: Words = Words {
     violations: "Schlechter gestellt als allein",
     violations_are: "Aufträge, die mehr als {bound} später endeten als allein; Ziel: 0",
     baseline_alone: "jedes Mitglied bleibt allein auf dem, was es besitzt, und kauft in keiner Cloud",
-    baseline_cloud: "jedes Mitglied bleibt allein und kauft in einer Cloud, was bei ihm nicht unterkommt, zu {price} je Prozessorstunde",
+    baseline_cloud: "jedes Mitglied bleibt allein; auf beiden Seiten laufen Aufträge, die zu lange warten, in einer Cloud, zu {price} je Prozessorstunde",
     baseline_rent_all: "niemand besitzt etwas, und jeder Auftrag läuft auf gemieteten Prozessoren, zu {price} je Prozessorstunde",
 
     // waits
@@ -84,6 +84,7 @@ pub(in super::super) static GERMAN: Words = Words {
     bills: "Was jedes Mitglied zahlt",
     bills_intro: "Im Verbund wird, was alle zusammen zahlen, nach dem exakten Shapley-Wert geteilt: Jedes Mitglied zahlt, was sein Hinzukommen an Kosten bewirkt, im Mittel über alle Reihenfolgen, in denen die Mitglieder zusammenkommen könnten.",
     bills_of: "Rechnungen der Mitglieder, gegenüber {code}",
+    bills_none: "Es sind zu viele Mitglieder, um jede ihrer Koalitionen durchzuspielen: Dieser Bericht teilt keine Rechnung auf.",
 
     // load and carbon
     load: "Auslastung und CO₂ im Lauf der Zeit",
@@ -125,7 +126,7 @@ pub(in super::super) static GERMAN: Words = Words {
     wait_p99: "Wartezeit: 99 von 100 Aufträgen warteten nicht länger",
     wait_max: "Längste Wartezeit",
     processor_hours: "Prozessorstunden eigener Arbeit der Aufträge",
-    busy_percent: "Auslastung",
+    busy_percent: "Auslastung: Arbeit der eigenen Aufträge, gemessen an den eigenen Prozessoren",
     moved: "Aufträge, die bei einem anderen Mitglied liefen",
     given: "Prozessorstunden für andere",
     taken: "Prozessorstunden von anderen",
@@ -159,6 +160,7 @@ pub(in super::super) static GERMAN: Words = Words {
     policy_promise: "Die Zusage: Neben dem Verbund wird mitgerechnet, was jedes Mitglied allein getan hätte, und kein Auftrag endet später als dort, bis auf die genannte Schranke.",
     policy_global: "Eine Warteschlange für alle: Aufträge beginnen in der Reihenfolge, in der sie kommen, wo Platz ist, und niemandem gehört etwas.",
     policy_fifo: "Ohne Teilen: jedes Mitglied allein, wer zuerst kommt, mahlt zuerst.",
+    policy_alone: "Ohne Teilen: jedes Mitglied allein.",
     policy_easy: "Ohne Teilen: jedes Mitglied allein, mit EASY-Auffüllen.",
 
     // reading
@@ -167,6 +169,7 @@ pub(in super::super) static GERMAN: Words = Words {
     reading_points: [
         "<b>Allein</b> ist keine Schätzung: Dieselben Aufträge wurden auf den eigenen Prozessoren jedes Mitglieds gespielt, zur selben Zeit und unter denselben Bedingungen.",
         "<b>Jede Ersparnis nennt ihre Vergleichsbasis.</b> Derselbe Verbund spart viel gegenüber dem Kauf in einer teuren Cloud und wenig gegenüber Mitgliedern, die nichts kaufen. Ein Prozentsatz ohne seine Vergleichsbasis sagt nichts.",
+        "<b>Wartezeit</b> ist alle Zeit eines Auftrags neben seiner eigenen Arbeit: in der Schlange, während seine Daten unterwegs sind und während Arbeit wiederholt wird.",
         "<b>Mittel und Rand sind zweierlei.</b> Die meisten Aufträge warten gar nicht; das Mittel machen die wenigen, die lange warten. Sehen Sie daher auch auf 95 und 99 von 100.",
         "<b>Niemand steht schlechter da</b> wird Auftrag für Auftrag gezählt: als Verletzungen, deren Ziel 0 ist. Darunter stehen die Aufträge und Wochen, denen es um weniger schlechter ging.",
         "<b>CO₂</b> ist das des Stroms, mit der Intensität des Netzes jedes Standorts in jeder Stunde, soweit das Szenario sie hat.",

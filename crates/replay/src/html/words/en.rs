@@ -56,7 +56,7 @@ pub(in super::super) static ENGLISH: Words = Words {
     violations: "Worse off than alone",
     violations_are: "jobs that ended later than alone by more than {bound}; target: 0",
     baseline_alone: "each member stays alone on what it owns and buys from no cloud",
-    baseline_cloud: "each member stays alone and buys from a cloud what does not fit, at {price} per processor hour",
+    baseline_cloud: "each member stays alone; on both sides, jobs that wait too long run in a cloud, at {price} per processor hour",
     baseline_rent_all: "nobody owns anything and every job runs on rented processors, at {price} per processor hour",
 
     // waits
@@ -82,6 +82,7 @@ pub(in super::super) static ENGLISH: Words = Words {
     bills: "What each member pays",
     bills_intro: "With the pool, what all pay together is shared by the exact Shapley value: each member pays what its coming adds to the cost, on average over all orders in which the members could come together.",
     bills_of: "Bills of the members, against {code}",
+    bills_none: "There are too many members to play every coalition of them: this report splits no bill.",
 
     // load and carbon
     load: "Load and carbon over time",
@@ -123,7 +124,7 @@ pub(in super::super) static ENGLISH: Words = Words {
     wait_p99: "Wait: 99 of 100 jobs waited no longer",
     wait_max: "Longest wait",
     processor_hours: "Processor hours of the jobs’ own work",
-    busy_percent: "Utilisation",
+    busy_percent: "Utilisation: work of its jobs as a part of its processors",
     moved: "Jobs that ran at another member’s site",
     given: "Processor hours given to others",
     taken: "Processor hours taken from others",
@@ -157,6 +158,7 @@ pub(in super::super) static ENGLISH: Words = Words {
     policy_promise: "The promise: beside the pool, what each member would have done alone is reckoned along, and no job ends later than there but for the stated bound.",
     policy_global: "One queue for all: jobs begin in the order in which they come, wherever there is room, and nobody owns anything.",
     policy_fifo: "No sharing: each member alone, first come, first served.",
+    policy_alone: "No sharing: each member alone.",
     policy_easy: "No sharing: each member alone, with EASY backfilling.",
 
     // reading
@@ -165,6 +167,7 @@ pub(in super::super) static ENGLISH: Words = Words {
     reading_points: [
         "<b>Alone</b> is no estimate: the same jobs were played on each member’s own processors, at the same time and under the same terms.",
         "<b>Every saving names its baseline.</b> The same pool saves much against buying from a dear cloud and little against members that buy nothing. A percentage without its baseline says nothing.",
+        "<b>Wait</b> is all the time of a job beside its own work: in the queue, while its data moves, and while work is done again.",
         "<b>Mean and tail differ.</b> Most jobs wait for nothing; the mean is made by the few that wait long. Therefore look at 95 and 99 of 100 as well.",
         "<b>Nobody worse off</b> is counted job by job: the violations, whose target is 0. Below them stand the jobs and the weeks that were worse by less.",
         "<b>Carbon</b> is that of the electricity, with the intensity of each site’s grid at each hour, as far as the scenario has it.",

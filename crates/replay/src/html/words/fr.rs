@@ -58,7 +58,7 @@ pub(in super::super) static FRENCH: Words = Words {
     violations: "Moins bien lotis que seuls",
     violations_are: "tâches terminées plus de {bound} plus tard que si le membre était seul ; objectif : 0",
     baseline_alone: "chaque membre reste seul sur ce qu’il possède et n’achète rien à un nuage",
-    baseline_cloud: "chaque membre reste seul et achète à un nuage ce qui ne tient pas chez lui, à {price} par heure de processeur",
+    baseline_cloud: "chaque membre reste seul ; des deux côtés, les tâches qui attendent trop longtemps s’exécutent dans un nuage, à {price} par heure de processeur",
     baseline_rent_all: "personne ne possède rien et chaque tâche s’exécute sur des processeurs loués, à {price} par heure de processeur",
 
     // waits
@@ -84,6 +84,7 @@ pub(in super::super) static FRENCH: Words = Words {
     bills: "Ce que paie chaque membre",
     bills_intro: "Avec la mise en commun, ce que tous paient ensemble est réparti selon la valeur de Shapley exacte : chaque membre paie ce que son arrivée ajoute au coût, en moyenne sur tous les ordres dans lesquels les membres pourraient se réunir.",
     bills_of: "Factures des membres, par rapport à {code}",
+    bills_none: "Les membres sont trop nombreux pour simuler chacune de leurs coalitions : ce rapport ne répartit aucune facture.",
 
     // load and carbon
     load: "Charge et carbone au fil du temps",
@@ -125,7 +126,7 @@ pub(in super::super) static FRENCH: Words = Words {
     wait_p99: "Attente : 99 tâches sur 100 n’ont pas attendu plus",
     wait_max: "Attente la plus longue",
     processor_hours: "Heures de processeur du travail propre des tâches",
-    busy_percent: "Taux d’occupation",
+    busy_percent: "Taux d’occupation : travail de ses tâches rapporté à ses processeurs",
     moved: "Tâches exécutées chez un autre membre",
     given: "Heures de processeur données à d’autres",
     taken: "Heures de processeur prises à d’autres",
@@ -159,6 +160,7 @@ pub(in super::super) static FRENCH: Words = Words {
     policy_promise: "La promesse : à côté de la mise en commun, on calcule ce que chaque membre aurait fait seul, et aucune tâche ne finit plus tard que là, à la borne énoncée près.",
     policy_global: "Une seule file pour tous : les tâches commencent dans l’ordre d’arrivée, là où il y a de la place, et personne ne possède rien.",
     policy_fifo: "Sans partage : chaque membre seul, premier arrivé, premier servi.",
+    policy_alone: "Sans partage : chaque membre seul.",
     policy_easy: "Sans partage : chaque membre seul, avec remplissage EASY.",
 
     // reading
@@ -167,6 +169,7 @@ pub(in super::super) static FRENCH: Words = Words {
     reading_points: [
         "<b>Seul</b> n’est pas une estimation : les mêmes tâches ont été rejouées sur les processeurs propres de chaque membre, au même moment et aux mêmes conditions.",
         "<b>Chaque économie nomme sa référence.</b> La même mise en commun économise beaucoup par rapport à l’achat à un nuage cher, et peu par rapport à des membres qui n’achètent rien. Un pourcentage sans sa référence ne dit rien.",
+        "<b>L’attente</b> est tout le temps d’une tâche en dehors de son propre travail : dans la file, pendant que ses données se déplacent et pendant que du travail est refait.",
         "<b>Moyenne et queue diffèrent.</b> La plupart des tâches n’attendent pas ; la moyenne est faite par les rares qui attendent longtemps. Regardez donc aussi 95 et 99 sur 100.",
         "<b>Personne n’y perd</b> se compte tâche par tâche : ce sont les violations, dont l’objectif est 0. En dessous figurent les tâches et les semaines qui ont moins souffert.",
         "<b>Le carbone</b> est celui de l’électricité, avec l’intensité du réseau de chaque site à chaque heure, pour autant que le scénario la donne.",

@@ -125,6 +125,8 @@ pub(super) struct Words {
     pub(super) bills_intro: &'static str,
     /// The caption of a table.
     pub(super) bills_of: &'static str,
+    /// Where there are more members than every coalition can be played for.
+    pub(super) bills_none: &'static str,
     /// The heading.
     pub(super) load: &'static str,
     /// Above the drawings.
@@ -195,7 +197,7 @@ pub(super) struct Words {
     pub(super) wait_max: &'static str,
     /// A row: processor hours of the jobs’ own work.
     pub(super) processor_hours: &'static str,
-    /// A row: utilisation.
+    /// A row: how busy the processors were.
     pub(super) busy_percent: &'static str,
     /// A row: jobs that ran at another member’s site.
     pub(super) moved: &'static str,
@@ -259,6 +261,8 @@ pub(super) struct Words {
     pub(super) policy_global: &'static str,
     /// What the policy `fifo` is.
     pub(super) policy_fifo: &'static str,
+    /// What the policy `alone` is.
+    pub(super) policy_alone: &'static str,
     /// What the policy `easy` is.
     pub(super) policy_easy: &'static str,
     /// The heading.
@@ -266,7 +270,7 @@ pub(super) struct Words {
     /// The heading.
     pub(super) limits: &'static str,
     /// The points of how to read it.
-    pub(super) reading_points: [&'static str; 5],
+    pub(super) reading_points: [&'static str; 6],
     /// The points of what it does not say.
     pub(super) limits_points: [&'static str; 6],
 }
