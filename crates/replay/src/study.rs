@@ -254,5 +254,6 @@ fn savings(
 fn percent(before: i128, after: i128) -> f64 {
     let less = before - after;
     let percent = hundredths(100 * less.unsigned_abs(), before.unsigned_abs());
-    if less < 0 { -percent } else { percent }
+    // Nothing has no sign.
+    if less < 0 && percent > 0.0 { -percent } else { percent }
 }
