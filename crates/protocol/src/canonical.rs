@@ -125,8 +125,8 @@ impl<'de> Deserialize<'de> for ExactNumbers {
     }
 }
 
-fn exact<E: Error>(number: Number) -> Result<ExactNumbers, E> {
-    if is_exact(&number) { Ok(ExactNumbers) } else { Err(E::custom("a number is too large")) }
+fn exact<E: Error>(number: &Number) -> Result<ExactNumbers, E> {
+    if is_exact(number) { Ok(ExactNumbers) } else { Err(E::custom("a number is too large")) }
 }
 
 impl<'de> Visitor<'de> for ExactNumbers {
@@ -149,15 +149,15 @@ impl<'de> Visitor<'de> for ExactNumbers {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self, E> {
-        exact(number.into())
+        exact(&number.into())
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self, E> {
-        exact(number.into())
+        exact(&number.into())
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self, E> {
-        Number::from_f64(number).map_or_else(|| Err(E::custom("no number")), exact)
+        Number::from_f64(number).map_or_else(|| Err(E::custom("no number")), |number| exact(&number))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
