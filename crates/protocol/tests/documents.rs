@@ -160,7 +160,7 @@ fn signatures_of_another_type_text_or_key_are_refused() {
     assert_eq!(reason(&document.verify_all(&wrong_key, TYP).unwrap_err()), "BadSignature");
 
     let mut wire = serde_json::to_value(&document).unwrap();
-    wire["payload"] = json!(crate::fixture::base64(br#"{"gpu_seconds":1,"text":"changed"}"#));
+    wire["payload"] = json!(base64(br#"{"gpu_seconds":1,"text":"changed"}"#));
     let changed: MultiSigned = serde_json::from_value(wire.clone()).unwrap();
     assert_eq!(reason(&changed.verify_all(&keys, TYP).unwrap_err()), "BadSignature");
     let mut again = changed;
@@ -186,10 +186,9 @@ fn one_key_has_one_signature_and_their_number_is_limited() {
 
 #[test]
 fn a_payload_with_signatures_over_it_must_be_canonical_too() {
-    let payload = crate::fixture::base64(br#"{"text":"a","gpu_seconds":1}"#);
-    let protected =
-        crate::fixture::base64(json!({"alg": "EdDSA", "kid": ca().key_id(), "typ": TYP}).to_string());
-    let signature = crate::fixture::base64(ca().sign(format!("{protected}.{payload}").as_bytes()));
+    let payload = base64(br#"{"text":"a","gpu_seconds":1}"#);
+    let protected = base64(json!({"alg": "EdDSA", "kid": ca().key_id(), "typ": TYP}).to_string());
+    let signature = base64(ca().sign(format!("{protected}.{payload}").as_bytes()));
     let wire = json!({"payload": payload, "signatures": [{"protected": protected, "signature": signature}]});
     let document: MultiSigned = serde_json::from_value(wire).unwrap();
     assert_eq!(reason(&document.verify_all(&named(&[&ca()]), TYP).unwrap_err()), "NotCanonical");
