@@ -14,6 +14,7 @@ use sta_decide::authorize::Rules;
 use sta_protocol::{
     digest::Sha256Digest,
     ids::{MemberId, SiteId},
+    keys::KnownSignatures,
     treaty::{Member, SignedTreaty, Site, VerifiedTreaty},
 };
 use tokio::sync::{Notify, Semaphore};
@@ -72,6 +73,8 @@ pub struct Node {
     pub guards: Arc<Guards>,
     /// Records of datasets whose signatures it has verified.
     pub(crate) records_verified: VerifiedRecords,
+    /// Signatures that it has made or found to hold.
+    pub(crate) signatures_known: KnownSignatures,
     /// Passports it has verified.
     pub(crate) passports_verified: VerifiedPassports,
     wakers: BTreeMap<String, Arc<Notify>>,
@@ -130,6 +133,7 @@ impl Node {
             rush: Rush::new(),
             arriving: Semaphore::new(arrive::UNITS),
             records_verified: VerifiedRecords::default(),
+            signatures_known: KnownSignatures::default(),
             passports_verified: VerifiedPassports::default(),
             guards: Arc::new(guards),
             wakers,

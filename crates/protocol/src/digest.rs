@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use sfv::{BareItem, Dictionary, FieldType as _, Item, ListEntry, Parser};
 use sha2::{Digest as _, Sha256};
 
-/// The largest magnitude of an integer that every JSON implementation keeps exactly: 2^53 - 1 (RFC 7493 §2.2).
-pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
+pub use crate::canonical::{JSON_INTEGER_MAX, canonical_json, canonical_value, is_canonical_json};
 
 /// Why a value has no digest, or a digest does not fit.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +71,14 @@ impl Sha256Digest {
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let text: [u8; 64] = {
+            let mut text = [0; 64];
+            text.iter_mut().zip(digits).for_each(|(letter, digit)| *letter = DIGITS[usize::from(digit)]);
+            text
+        };
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -119,43 +125,6 @@ fn hex_value(digit: u8) -> Option<u8> {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
-    }
-}
-
-/// `value` as canonical JSON bytes (JSON Canonicalization Scheme, RFC 8785).
-///
-/// # Errors
-/// [`DigestError::NotJson`] when `value` does not serialise (a NaN, a map without text keys), and
-/// [`DigestError::NumberTooLarge`] for a number beyond [`JSON_INTEGER_MAX`]: RFC 8785 would round it silently.
-pub fn canonical_json(value: &impl Serialize) -> Result<Vec<u8>, DigestError> {
-    let bytes = serde_json_canonicalizer::to_vec(value).map_err(DigestError::NotJson)?;
-    let written: serde_json::Value = serde_json::from_slice(&bytes).map_err(DigestError::NotJson)?;
-    refuse_rounded_numbers(&written)?;
-    Ok(bytes)
-}
-
-/// Whether `json` is exactly the canonical form of what it says, which also rules out a key that occurs twice.
-#[must_use]
-pub fn is_canonical_json(json: &[u8]) -> bool {
-    let value: Result<serde_json::Value, _> = serde_json::from_slice(json);
-    value.is_ok_and(|value| canonical_json(&value).is_ok_and(|canonical| canonical == json))
-}
-
-/// Refuses numbers that were, or may have been, rounded on the way through a 64-bit float.
-fn refuse_rounded_numbers(value: &serde_json::Value) -> Result<(), DigestError> {
-    match value {
-        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::String(_) => Ok(()),
-        serde_json::Value::Number(number) => {
-            let exact = match (number.as_i64(), number.as_u64(), number.as_f64()) {
-                (Some(integer), _, _) => integer.unsigned_abs() <= JSON_INTEGER_MAX,
-                (None, Some(integer), _) => integer <= JSON_INTEGER_MAX,
-                (None, None, Some(float)) => float.abs() <= JSON_INTEGER_MAX as f64,
-                (None, None, None) => false,
-            };
-            if exact { Ok(()) } else { Err(DigestError::NumberTooLarge(number.to_string())) }
-        }
-        serde_json::Value::Array(items) => items.iter().try_for_each(refuse_rounded_numbers),
-        serde_json::Value::Object(members) => members.values().try_for_each(refuse_rounded_numbers),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     identity_token::tokens,
     ids::{JobId, MemberId},
     jws::ALGORITHM,
-    keys::{Ed25519Jwk, KeyError, PublicKey, SigningKey, Thumbprint},
+    keys::{Ed25519Jwk, KeyError, KnownSignatures, PublicKey, SigningKey, Thumbprint},
 };
 
 /// The `typ` of a holder's proof.
@@ -183,6 +183,29 @@ pub fn verify_holder_proof(
     expected: &ExpectedHolder<'_>,
     now: Timestamp,
 ) -> Result<HolderClaims, HolderRefused> {
+    verify_by(token, expected, now, PublicKey::verifies)
+}
+
+/// As [`verify_holder_proof`], with every check that it makes; a signature of which `known` has that it holds is not computed
+/// again.
+///
+/// # Errors
+/// As there.
+pub fn verify_holder_proof_known(
+    token: &HolderProof,
+    expected: &ExpectedHolder<'_>,
+    now: Timestamp,
+    known: &KnownSignatures,
+) -> Result<HolderClaims, HolderRefused> {
+    verify_by(token, expected, now, |key, message, signature| known.verifies(key, message, signature))
+}
+
+fn verify_by(
+    token: &HolderProof,
+    expected: &ExpectedHolder<'_>,
+    now: Timestamp,
+    holds: impl Fn(&PublicKey, &[u8], &[u8; 64]) -> bool,
+) -> Result<HolderClaims, HolderRefused> {
     let parts = Compact::parse(token.as_str())?;
     let header: Header = serde_json::from_slice(&parts.header).map_err(HolderRefused::Header)?;
     if header.typ != HOLDER_PROOF_TYP {
@@ -196,7 +219,7 @@ pub fn verify_holder_proof(
         return Err(HolderRefused::OtherHolder { found: key.thumbprint(), expected: expected.holder });
     }
     let signature: Option<&[u8; 64]> = parts.signature.as_slice().try_into().ok();
-    if !signature.is_some_and(|signature| key.verifies(parts.signing_input.as_bytes(), signature)) {
+    if !signature.is_some_and(|signature| holds(&key, parts.signing_input.as_bytes(), signature)) {
         return Err(HolderRefused::BadSignature);
     }
     if !is_canonical_json(&parts.payload) {

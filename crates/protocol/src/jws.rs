@@ -14,7 +14,7 @@ pub use crate::{
 use crate::{
     compact::{Compact, signing_input, with_signature},
     digest::{DigestError, Sha256Digest, is_canonical_json},
-    keys::{PublicKey, SigningKey},
+    keys::{KnownSignatures, PublicKey, SigningKey},
 };
 
 /// The one algorithm of these documents (RFC 8037 §3.1). It follows from the key's type and is never chosen by a token.
@@ -161,6 +161,15 @@ impl<T: Document> Signed<T> {
         Self::from_compact(with_signature(&input, &key.sign(input.as_bytes())))
     }
 
+    /// As [`Signed::sign`]; `known` remembers that the signature holds, for whoever verifies it in this process.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sign_known(value: &T, key: &SigningKey, known: &KnownSignatures) -> Result<Self, JwsError> {
+        let input = signing_input(&Header::new(&key.key_id(), T::TYP), value)?;
+        Self::from_compact(with_signature(&input, &known.sign(key, input.as_bytes())))
+    }
+
     /// Takes a text that came from elsewhere, if it has the shape of a compact JWS.
     ///
     /// # Errors
@@ -175,12 +184,35 @@ impl<T: Document> Signed<T> {
     /// # Errors
     /// Every [`JwsError`] of one signature; nothing of the content is given away before the signature is proven.
     pub fn verify(&self, key: impl Fn(&str) -> Option<PublicKey>) -> Result<Verified<T>, JwsError> {
+        self.verify_by(key, PublicKey::verifies)
+    }
+
+    /// As [`Signed::verify`], with every check that it makes; a signature of which `known` has that it holds is not computed again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn verify_known(
+        &self,
+        key: impl Fn(&str) -> Option<PublicKey>,
+        known: &KnownSignatures,
+    ) -> Result<Verified<T>, JwsError> {
+        self.verify_by(key, |key, message, signature| known.verifies(key, message, signature))
+    }
+
+    fn verify_by(
+        &self,
+        key: impl Fn(&str) -> Option<PublicKey>,
+        holds: impl Fn(&PublicKey, &[u8], &[u8; 64]) -> bool,
+    ) -> Result<Verified<T>, JwsError> {
         let parts = Compact::parse(&self.text)?;
         let header = Header::parse(&parts.header, T::TYP)?;
         let Some(public_key) = key(&header.kid) else {
             return Err(JwsError::UnknownKey { key_id: header.kid });
         };
-        check_signature(&public_key, &header.kid, parts.signing_input.as_bytes(), &parts.signature)?;
+        let signature: Option<&[u8; 64]> = parts.signature.as_slice().try_into().ok();
+        if !signature.is_some_and(|signature| holds(&public_key, parts.signing_input.as_bytes(), signature)) {
+            return Err(JwsError::BadSignature { key_id: header.kid });
+        }
         if !is_canonical_json(&parts.payload) {
             return Err(JwsError::NotCanonical);
         }

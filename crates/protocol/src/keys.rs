@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::digest::Sha256Digest;
-pub use crate::visa_keys::{P256Jwk, VisaPublicKey, VisaSigningKey};
+pub use crate::{
+    known_signatures::KnownSignatures,
+    visa_keys::{P256Jwk, VisaPublicKey, VisaSigningKey},
+};
 
 /// Why bytes or a text are not a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@
 //! Wire types, identifiers, signatures, the treaty, receipts and the one public list of refusals. Nothing here does I/O
 //! or reads a clock: time and chance are arguments.
 
+mod canonical;
 pub mod class;
 mod compact;
 pub mod compute;
@@ -27,6 +28,7 @@ mod job_shape;
 mod job_training;
 pub mod jws;
 pub mod keys;
+mod known_signatures;
 pub mod model;
 mod multi_signed;
 pub mod passport;

@@ -5,10 +5,10 @@ use serde_json::json;
 use sta_protocol::{
     digest::Sha256Digest,
     jws::{COMPACT_BYTES_MAX, Document as _, JwsError, MultiSigned, SIGNATURES_MAX, Signed},
-    keys::SigningKey,
+    keys::{KnownSignatures, SigningKey},
 };
 
-use crate::fixture::{Note, ca, de, eddsa_token, known, note, reason, session};
+use crate::fixture::{Note, base64, ca, de, eddsa_token, known, note, reason, session};
 
 const TYP: &str = "application/vnd.sta.treaty+jws";
 
@@ -37,6 +37,30 @@ fn a_document_of_an_unknown_key_or_signed_by_another_is_refused() {
     );
     let refused = signed.verify(|_| Some(de().public_key())).unwrap_err();
     assert!(matches!(refused, JwsError::BadSignature { key_id } if key_id == session().key_id()));
+}
+
+#[test]
+fn what_is_known_of_signatures_takes_no_check_away() {
+    let signatures = KnownSignatures::default();
+    let signed = Signed::sign_known(&note(), &ca(), &signatures).unwrap();
+    assert_eq!(signed, Signed::sign(&note(), &ca()).unwrap());
+    assert_eq!(signed.verify_known(known, &signatures).unwrap(), signed.verify(known).unwrap());
+    let unknown = signed.verify_known(|_| None, &signatures).unwrap_err();
+    assert_eq!(reason(&unknown), "UnknownKey");
+    let other_key = signed.verify_known(|_| Some(de().public_key()), &signatures).unwrap_err();
+    assert_eq!(reason(&other_key), "BadSignature");
+    // The same signature under another payload.
+    let mut parts: Vec<String> = signed.as_str().split('.').map(str::to_owned).collect();
+    parts[1] = base64(br#"{"gpu_seconds":2,"text":"a"}"#);
+    let altered = Signed::<Note>::from_compact(parts.join(".")).unwrap();
+    assert_eq!(reason(&altered.verify_known(known, &signatures).unwrap_err()), "BadSignature");
+    // What is not canonical stays refused however often its signature was seen to hold.
+    let header = json!({"alg": "EdDSA", "kid": ca().key_id(), "typ": Note::TYP});
+    let loose = Signed::<Note>::from_compact(eddsa_token(&header, br#"{"text":"a","gpu_seconds":1}"#, &ca()))
+        .unwrap();
+    for _ in 0..2 {
+        assert_eq!(reason(&loose.verify_known(known, &signatures).unwrap_err()), "NotCanonical");
+    }
 }
 
 #[test]
@@ -136,7 +160,7 @@ fn signatures_of_another_type_text_or_key_are_refused() {
     assert_eq!(reason(&document.verify_all(&wrong_key, TYP).unwrap_err()), "BadSignature");
 
     let mut wire = serde_json::to_value(&document).unwrap();
-    wire["payload"] = json!(crate::fixture::base64(br#"{"gpu_seconds":1,"text":"changed"}"#));
+    wire["payload"] = json!(base64(br#"{"gpu_seconds":1,"text":"changed"}"#));
     let changed: MultiSigned = serde_json::from_value(wire.clone()).unwrap();
     assert_eq!(reason(&changed.verify_all(&keys, TYP).unwrap_err()), "BadSignature");
     let mut again = changed;
@@ -162,10 +186,9 @@ fn one_key_has_one_signature_and_their_number_is_limited() {
 
 #[test]
 fn a_payload_with_signatures_over_it_must_be_canonical_too() {
-    let payload = crate::fixture::base64(br#"{"text":"a","gpu_seconds":1}"#);
-    let protected =
-        crate::fixture::base64(json!({"alg": "EdDSA", "kid": ca().key_id(), "typ": TYP}).to_string());
-    let signature = crate::fixture::base64(ca().sign(format!("{protected}.{payload}").as_bytes()));
+    let payload = base64(br#"{"text":"a","gpu_seconds":1}"#);
+    let protected = base64(json!({"alg": "EdDSA", "kid": ca().key_id(), "typ": TYP}).to_string());
+    let signature = base64(ca().sign(format!("{protected}.{payload}").as_bytes()));
     let wire = json!({"payload": payload, "signatures": [{"protected": protected, "signature": signature}]});
     let document: MultiSigned = serde_json::from_value(wire).unwrap();
     assert_eq!(reason(&document.verify_all(&named(&[&ca()]), TYP).unwrap_err()), "NotCanonical");

@@ -223,20 +223,8 @@ impl Inner {
         work: impl FnOnce(&Records, RunId) -> Result<T, EngineError> + Send + 'static,
         run: RunId,
     ) -> Result<T, EngineError> {
-        self.records_after(|| Ok(()), move |records, ()| work(records, run)).await
-    }
-
-    /// As [`Inner::records`], once something was done there that may take longer and must not hold the records.
-    async fn records_after<P: 'static, T: Send + 'static>(
-        &self,
-        before: impl FnOnce() -> Result<P, EngineError> + Send + 'static,
-        work: impl FnOnce(&Records, P) -> Result<T, EngineError> + Send + 'static,
-    ) -> Result<T, EngineError> {
         let records = Arc::clone(&self.records);
-        let done = tokio::task::spawn_blocking(move || {
-            let prepared = before()?;
-            work(&lock(&records), prepared)
-        });
+        let done = tokio::task::spawn_blocking(move || work(&lock(&records), run));
         done.await.unwrap_or_else(|error| {
             Err(EngineError::Site { doing: "use the engine's records", said: error.to_string() })
         })

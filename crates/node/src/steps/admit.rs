@@ -27,7 +27,7 @@ use super::{
     identity::{self, Shown},
     incident,
     registry::verify_record,
-    run, training,
+    run, stage, training,
 };
 use crate::{
     engines::{Objection, RunId},
@@ -109,8 +109,9 @@ fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Ve
     };
     let no =
         |code, name: &str, value: String| Refusals::one(Refusal::new(code, node.member(), [(name, value)]));
-    let offer =
-        signed.verify(key).map_err(|error| no(RefusalCode::DocumentWrong, "problem", error.to_string()))?;
+    let offer = signed
+        .verify_known(key, &node.signatures_known)
+        .map_err(|error| no(RefusalCode::DocumentWrong, "problem", error.to_string()))?;
     if offer.version != VERSION {
         return Err(no(RefusalCode::DocumentWrong, "offer.version", offer.version.to_string()));
     }
@@ -321,7 +322,8 @@ async fn record(
         ));
     };
     let admission = admission(node, &offer, &signed, &permit);
-    let admission = Signed::sign(&admission, &node.keys.signing).map_err(|error| StepError::Damaged {
+    let admission = Signed::sign_known(&admission, &node.keys.signing, &node.signatures_known);
+    let admission = admission.map_err(|error| StepError::Damaged {
         what: "admission",
         job: offer.job,
         problem: error.to_string(),
@@ -329,7 +331,9 @@ async fn record(
     let (site, member, queued_max, now) =
         (site.clone(), node.member().clone(), settings.queue_max, node.outside.now());
     let lane = Lane::Staging(site.id.clone());
-    let put_lane = lane.clone();
+    // A job without a file has nothing to wait for but room.
+    let brings_in = !stage::files(node, &offer).is_empty();
+    let (put_lane, site_id) = (brings_in.then(|| lane.clone()), site.id.clone());
     let (files, project, disk) =
         (disk::needed(node, &offer), disk::project_of(&offer), node.config.disk.clone());
     let guards = node.guards.clone();
@@ -346,7 +350,7 @@ async fn record(
         match verdict {
             Ok(admitted) => {
                 blob_uses::need(tx, Side::Host, offer.job, &project, &files)?;
-                let answer = keep(tx, &offer, signed, admission, &admitted, &put_lane, now)?;
+                let answer = keep(tx, &offer, signed, admission, &admitted, put_lane.as_ref(), now)?;
                 asked.begin(tx, &guards, offer.job, &files, now)?;
                 Ok(answer)
             }
@@ -360,7 +364,11 @@ async fn record(
         }
     });
     let answer = answer.await?;
-    node.wake(&lane);
+    if brings_in {
+        node.wake(&lane);
+    } else {
+        node.wake_site(&site_id);
+    }
     Ok(answer)
 }
 
@@ -397,7 +405,7 @@ fn keep(
     signed: Signed<Offer>,
     admission: Signed<Admission>,
     admitted: &Admitted,
-    lane: &Lane,
+    staging: Option<&Lane>,
     now: Timestamp,
 ) -> Result<OfferAnswer, StoreError> {
     let job = HostedJob {
@@ -408,7 +416,7 @@ fn keep(
         home: offer.home.clone(),
         site: offer.site.clone(),
         attempt: 1,
-        state: HostState::Staging,
+        state: if staging.is_some() { HostState::Staging } else { HostState::Ready },
         resources: admitted.demand(),
         cancel_asked: false,
         held: false,
@@ -419,7 +427,9 @@ fn keep(
     };
     hosted::insert(tx, &job)?;
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    outbox::put(tx, lane, Effect::Stage, offer.job, &offer.offer.to_string(), now_ms)?;
+    if let Some(lane) = staging {
+        outbox::put(tx, lane, Effect::Stage, offer.job, &offer.offer.to_string(), now_ms)?;
+    }
     let permitted_by = admitted.permit().allowed_by();
     let payload = serde_json::json!({"admission": admission.digest(), "permitted_by": permitted_by});
     tx.audit(entry("job.admitted", offer, payload, now));

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sta_decide::{facts::VisaFacts, verdict::Refusals};
 use sta_protocol::{
     digest::Sha256Digest,
-    holder_proof::{ExpectedHolder, HolderProof, HolderRefused, verify_holder_proof},
+    holder_proof::{ExpectedHolder, HolderProof, HolderRefused, verify_holder_proof_known},
     ids::{DatasetId, JobId, MemberId, ResearcherId},
     keys::VisaPublicKey,
     passport::{Passport, PassportToken, verify_passport},
@@ -116,7 +116,7 @@ pub fn verify(node: &Node, shown: &Shown<'_>, now: Timestamp) -> Result<Proven, 
         age_seconds_max: HOLDER_PROOF_SECONDS_MAX,
         skew_seconds_max: SKEW_SECONDS_MAX,
     };
-    verify_holder_proof(&proof, &expected, now)
+    verify_holder_proof_known(&proof, &expected, now, &node.signatures_known)
         .map_err(|refused| Refusals::one(holder_refusal(&refused, by)))?;
     Ok(Proven { visas: facts(treaty, &passport, shown.home), expires_at: passport.expires_at() })
 }

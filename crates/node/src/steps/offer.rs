@@ -99,7 +99,8 @@ pub(super) fn check_admission(
     let key = |key_id: &str| {
         node.treaty.signing_key(key_id).filter(|(member, _)| member.id == *host).map(|(_, key)| key)
     };
-    let verified = admission.verify(key).map_err(|error| wrong(error.to_string()))?;
+    let verified =
+        admission.verify_known(key, &node.signatures_known).map_err(|error| wrong(error.to_string()))?;
     let same_offer = job.offer.as_ref().is_some_and(|offer| offer.digest() == verified.offer_digest);
     if verified.version != VERSION || verified.job != job.id || verified.host != *host || !same_offer {
         return Err(wrong("the admission is not for this offer".to_owned()));

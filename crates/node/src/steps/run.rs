@@ -99,7 +99,10 @@ fn own_admission(node: &Node, job: &HostedJob) -> Result<Verified<Admission>, St
     let damaged = |problem: String| StepError::Damaged { what: "admission", job: job.job, problem };
     let own = node.keys.signing.public_key();
     let key = |key_id: &str| (own.key_id() == key_id).then_some(own);
-    let admission = job.admission.verify(key).map_err(|error| damaged(error.to_string()))?;
+    let admission = job
+        .admission
+        .verify_known(key, &node.signatures_known)
+        .map_err(|error| damaged(error.to_string()))?;
     let fits = admission.job == job.job
         && admission.offer_digest == job.offer.digest()
         && admission.site == job.site;

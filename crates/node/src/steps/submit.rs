@@ -283,7 +283,7 @@ pub(super) fn make_offer(
         offered_at: node.outside.now(),
         expires_at,
     };
-    let signed = Signed::sign(&offer, &node.keys.signing)
+    let signed = Signed::sign_known(&offer, &node.keys.signing, &node.signatures_known)
         .map_err(|error| malformed(node, "offer", error.to_string()))?;
     job.offer_id = Some(offer.offer);
     job.offer = Some(signed);

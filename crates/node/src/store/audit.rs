@@ -11,7 +11,7 @@ use sta_audit::{
     merkle::{Frontier, Hash, HashSource, leaf_hash},
     note::{NoteSigner, SignedNote},
 };
-use sta_protocol::digest::canonical_json;
+use sta_protocol::digest::{Sha256Digest, canonical_value};
 
 use super::{Doing, StoreError};
 use crate::outside::Chance;
@@ -113,14 +113,15 @@ impl AuditWriter {
     }
 
     fn append_one(&mut self, connection: &Connection, entry: &PendingEntry) -> Result<(), StoreError> {
-        let payload = canonical_json(&entry.payload).map_err(audit_error)?;
+        let payload = canonical_value(&entry.payload).map_err(audit_error)?;
         let mut salt = [0; 16];
         self.chance.fill(&mut salt);
         let commitment = Sha256::new().chain_update(salt).chain_update(&payload).finalize();
+        let commitment = Sha256Digest::from_bytes(commitment.into());
         let line = serde_json::json!({
-            "at": entry.at, "commitment": hex(&commitment), "kind": entry.kind, "subject": entry.subject, "version": 1,
+            "at": entry.at, "commitment": commitment, "kind": entry.kind, "subject": entry.subject, "version": 1,
         });
-        let line = canonical_json(&line).map_err(audit_error)?;
+        let line = canonical_value(&line).map_err(audit_error)?;
         let position = signed(self.frontier.size());
         let leaf = leaf_hash(&line);
         connection
@@ -268,10 +269,6 @@ pub fn gate_payloads(path: &Path, size: u64) -> Result<Vec<Payload>, StoreError>
 /// SQLite's integers are signed; a log never comes near their end.
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn audit_error(error: impl std::fmt::Display) -> StoreError {

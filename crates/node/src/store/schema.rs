@@ -17,6 +17,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_incidents.sql"),
 ];
 
+/// How many pages the write-ahead log takes before they go into the file itself: 16 MiB. Pages that are written over and over
+/// go there once.
+const WAL_PAGES: u32 = 4096;
+
 /// Keeps the plan of a prepared statement whatever is bound to it. Without this, SQLite with STAT4 prepares a cached
 /// statement anew at most calls, which costs more than the statement itself.
 pub(super) fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
@@ -34,7 +38,8 @@ pub(super) fn prepare(connection: &mut Connection, mode: WriterMode) -> Result<(
     };
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;"
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;
+             PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = {WAL_PAGES};"
         ))
         .doing("set up its file")?;
     keep_plans(connection)?;

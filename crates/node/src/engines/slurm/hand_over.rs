@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
@@ -39,7 +40,21 @@ impl Default for Queue {
 #[derive(Debug)]
 struct Waiting {
     submission: Submission,
-    answer: oneshot::Sender<Result<Said, String>>,
+    answer: oneshot::Sender<Result<Answered, String>>,
+}
+
+/// What became of a run that was handed over.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// Slurm has it, and the records say so.
+    Taken {
+        /// Under which number.
+        slurm_id: u64,
+        /// Whether it is to stand still, or to go on after it was, as the records had it then.
+        suspension: Option<bool>,
+    },
+    /// What `sbatch` said instead.
+    Not(Said),
 }
 
 impl Inner {
@@ -47,7 +62,7 @@ impl Inner {
     ///
     /// # Errors
     /// Nobody knows: whether it was taken is looked up before the next attempt.
-    pub(super) async fn sbatch(&self, submission: Submission) -> Result<Said, EngineError> {
+    pub(super) async fn sbatch(&self, submission: Submission) -> Result<Answered, EngineError> {
         let account = submission.account.unix.clone();
         let (answer, mine) = oneshot::channel();
         let turns = {
@@ -58,7 +73,7 @@ impl Inner {
         };
         self.hand_over_waiting(&account, &turns).await?;
         match mine.await {
-            Ok(Ok(said)) => Ok(said),
+            Ok(Ok(answered)) => Ok(answered),
             Ok(Err(said)) => Err(EngineError::Site { doing: DOING, said }),
             Err(_) => Err(EngineError::Site { doing: DOING, said: "the command was given up".to_owned() }),
         }
@@ -87,14 +102,45 @@ impl Inner {
         let submissions: Vec<Submission> =
             together.iter().map(|waiting| waiting.submission.clone()).collect();
         let script = script::submissions(&self.settings, account, &submissions);
-        answer_all(together, self.commands.script_in(&place, account, DOING, &script).await);
+        let said = self.commands.script_in(&place, account, DOING, &script).await;
+        self.answer_all(together, said).await;
         Ok(())
+    }
+
+    /// Gives each run its part of what was said, once the numbers of all that Slurm has taken are written, with one write.
+    async fn answer_all(&self, together: Vec<Waiting>, said: Result<Said, EngineError>) {
+        let (mut answers, otherwise) = read_answers(said);
+        let taken: Vec<(RunId, u64)> =
+            answers.iter().filter_map(|(run, said)| Some((*run, number(said)?))).collect();
+        let noted = match taken.first() {
+            Some(&(any, _)) => {
+                let (runs, now) = (taken.clone(), Timestamp::now());
+                self.records(move |records, _| records.submitted(&runs, now), any).await
+            }
+            None => Ok(HashMap::new()),
+        };
+        let noted = noted.map_err(|error| error.to_string());
+        let taken: HashMap<RunId, u64> = taken.into_iter().collect();
+        for Waiting { submission, answer } in together {
+            let run = submission.job.id;
+            let answered = match (taken.get(&run), &noted, answers.remove(&run)) {
+                (Some(&slurm_id), Ok(noted), _) => {
+                    Ok(Answered::Taken { slurm_id, suspension: noted.get(&run).copied().flatten() })
+                }
+                // The intention is left, and with it the look for the run.
+                (Some(_), Err(unwritten), _) => Err(unwritten.clone()),
+                (None, _, Some(said)) => Ok(Answered::Not(said)),
+                (None, _, None) => Err(otherwise.clone()),
+            };
+            // Who does not wait any more looks for the run when it comes again.
+            let _ = answer.send(answered);
+        }
     }
 }
 
-/// Gives each run its part of what was said; one without a part may or may not have been taken.
-fn answer_all(together: Vec<Waiting>, said: Result<Said, EngineError>) {
-    let mut answers = match &said {
+/// The answer to each run, and what is said of one without: it may or may not have been taken.
+fn read_answers(said: Result<Said, EngineError>) -> (HashMap<RunId, Said>, String) {
+    let answers = match &said {
         Ok(said) => parts(&said.text()),
         Err(_) => HashMap::new(),
     };
@@ -108,11 +154,14 @@ fn answer_all(together: Vec<Waiting>, said: Result<Said, EngineError>) {
         Err(EngineError::Site { said, .. }) => said,
         Err(error) => error.to_string(),
     };
-    for Waiting { submission, answer } in together {
-        let said = answers.remove(&submission.job.id).ok_or_else(|| otherwise.clone());
-        // Who does not wait any more looks for the run when it comes again.
-        let _ = answer.send(said);
-    }
+    (answers, otherwise)
+}
+
+/// The number under which Slurm has a run. `--parsable` prints it, and with several clusters its cluster after a semicolon.
+fn number(said: &Said) -> Option<u64> {
+    let text = said.text();
+    let number = text.lines().last()?.split(';').next()?.trim().parse().ok();
+    number.filter(|_| said.code == Some(0))
 }
 
 /// The answer to each run: the number on standard output, everything else as what was said about it.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the engine remembers of each run, durably, before and after it tells the cluster; and who was given which account.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::intentions::Intention;
+use super::intentions::{Intention, Standing};
 use crate::engines::{EngineError, EngineJob, Outcome, Owner, RunId};
 
 const SCHEMA: &str = "
@@ -120,36 +120,56 @@ impl Records {
     }
 
     /// Writes that these runs are to be submitted, before Slurm hears of any: all of them or none. One that is known already
-    /// stays as it is.
-    pub(super) fn intend(&self, together: &[Intention]) -> Result<(), EngineError> {
-        if together.is_empty() {
-            return Ok(());
-        }
+    /// stays as it is, and one that is cancelled is not written. Gives how each stood before.
+    pub(super) fn intend(&self, together: &[Intention]) -> Result<Vec<Standing>, EngineError> {
         let transaction = self.connection.unchecked_transaction().map_err(|error| unreadable(&error))?;
-        for Intention { job, account, .. } in together {
+        let standings =
+            together.iter().map(|intention| self.intend_one(intention)).collect::<Result<_, _>>()?;
+        transaction.commit().map_err(|error| unreadable(&error))?;
+        Ok(standings)
+    }
+
+    fn intend_one(&self, Intention { job, account, .. }: &Intention) -> Result<Standing, EngineError> {
+        let (known, cancelled) = (self.find(job.id)?, self.is_cancelled(job.id)?);
+        let suspended = self.suspension(job.id)? == Some(true);
+        let fresh = account.as_ref().filter(|_| known.is_none() && !cancelled);
+        if let Some(account) = fresh {
             let text = serde_json::to_string(job).map_err(|error| damaged(&error))?;
             self.write(
                 "INSERT OR IGNORE INTO runs (run, phase, job, account, slurm_account, qos) VALUES (?1, 'intended', ?2, ?3, ?4, ?5)",
                 params![job.id.to_string(), text, account.unix, account.slurm_account, account.qos],
             )?;
         }
-        transaction.commit().map_err(|error| unreadable(&error))
+        Ok(Standing { known, cancelled, suspended })
     }
 
-    /// Slurm's number for a run. Not synced to the disk by itself: should a power cut take it back, the intention is left, and
-    /// with it the look for the run by its name.
-    pub(super) fn submitted(&self, run: RunId, slurm_id: u64, at: Timestamp) -> Result<(), EngineError> {
-        let id = i64::try_from(slurm_id).unwrap_or(i64::MAX);
+    /// Slurm's numbers for runs, all or none. Not synced to the disk by itself: should a power cut take them back, the intentions
+    /// are left, and with each the look for the run by its name. Gives what [`Records::suspension`] says of each.
+    pub(super) fn submitted(
+        &self,
+        runs: &[(RunId, u64)],
+        at: Timestamp,
+    ) -> Result<HashMap<RunId, Option<bool>>, EngineError> {
         let level = |level: &str| {
             self.connection.pragma_update(None, "synchronous", level).map_err(|error| unreadable(&error))
         };
         level("NORMAL")?;
-        let written = self.write(
-            "UPDATE runs SET phase = 'submitted', slurm_id = ?2, submitted_at = COALESCE(submitted_at, ?3) WHERE run = ?1 AND phase != 'finished'",
-            params![run.to_string(), id, at.as_millisecond()],
-        );
+        let written = self.write_submitted(runs, at);
         level("FULL")?;
-        written.map(drop)
+        written?;
+        runs.iter().map(|(run, _)| Ok((*run, self.suspension(*run)?))).collect()
+    }
+
+    fn write_submitted(&self, runs: &[(RunId, u64)], at: Timestamp) -> Result<(), EngineError> {
+        let transaction = self.connection.unchecked_transaction().map_err(|error| unreadable(&error))?;
+        for (run, slurm_id) in runs {
+            let id = i64::try_from(*slurm_id).unwrap_or(i64::MAX);
+            self.write(
+                "UPDATE runs SET phase = 'submitted', slurm_id = ?2, submitted_at = COALESCE(submitted_at, ?3) WHERE run = ?1 AND phase != 'finished'",
+                params![run.to_string(), id, at.as_millisecond()],
+            )?;
+        }
+        transaction.commit().map_err(|error| unreadable(&error))
     }
 
     pub(super) fn started(&self, run: RunId, at: Timestamp) -> Result<(), EngineError> {

@@ -40,9 +40,10 @@ pub(super) fn cache_directory(settings: &SlurmSettings, account: &str) -> String
 pub(super) fn submissions(settings: &SlurmSettings, account: &str, runs: &[Submission]) -> String {
     let mut script = "umask 077\n".to_owned();
     script.push_str(&common_in_place(settings, account));
-    script.push_str("mkdir -p");
-    for Submission { job, account, .. } in runs {
-        let run = run_directory(settings, &account.unix, job.id);
+    // By their own names alone: `mkdir -p` goes through every part of a path, for each.
+    let _ = write!(script, "cd {} && mkdir -p", settings.directory_of(account));
+    for Submission { job, .. } in runs {
+        let run = job.id;
         // What is in it the job makes itself as it begins, unless inputs come before it.
         let _ = if job.inputs.is_empty() {
             write!(script, " {run}")

@@ -2,12 +2,17 @@
 //! Handing a run to Slurm once and only once: the intention first, then the inputs, then `sbatch`, then its number; and after
 //! an unknown outcome a look for the run before anything is submitted again.
 
-use std::{fs::File, os::unix::fs::OpenOptionsExt};
+use std::{
+    fs::{File, TryLockError},
+    os::unix::fs::OpenOptionsExt,
+};
 
 use jiff::Timestamp;
 
 use super::{
-    Inner, Live, lock,
+    Inner, Live,
+    hand_over::Answered,
+    lock,
     queue::{self, End, Refused, State},
     records::{Phase, Records, RunRecord, SiteAccount},
     script::{COMMENT, Submission},
@@ -25,40 +30,63 @@ impl Inner {
         let runtime =
             self.settings.runtime(&job.image).map_err(|objection| invalid(objection.to_string()))?;
         // One at a time for each run, also where an older engine over the same records is still at it.
-        let (_turn, known, cancelled) = self.take_turn(job.id).await?;
-        let account = match &known {
-            Some(record) if record.phase != Phase::Intended => return Ok(()),
-            Some(record) => record.account.clone(),
-            None => self.account_of(job).await?.map_err(|objection| invalid(objection.to_string()))?,
+        let _turn = self.take_turn(job.id).await?;
+        let row = self.account_by_row(job);
+        let mut standing = self.intend(job, row.clone()).await?;
+        let account = match (&standing.known, row) {
+            (Some(record), _) if record.phase != Phase::Intended => return Ok(()),
+            (Some(record), _) => record.account.clone(),
+            (None, Some(account)) => account,
+            (None, None) => {
+                let account =
+                    self.account_of(job).await?.map_err(|objection| invalid(objection.to_string()))?;
+                standing = self.intend(job, Some(account.clone())).await?;
+                account
+            }
         };
-        if cancelled {
-            return self.end_cancelled(job, &account, known.as_ref()).await;
+        if standing.cancelled {
+            return self.end_cancelled(job, &account, standing.known.as_ref()).await;
         }
-        self.intend(job, &account).await?;
         self.remember(Live::intended(job, &account));
         // From here on a crash leaves the intention, and whoever comes next looks for the run at the site.
-        if known.is_some() && self.adopt(job, &account).await? {
+        if standing.known.is_some() && self.adopt(job, &account).await? {
             return Ok(());
         }
         self.prepare(&account.unix).await?;
-        self.bring_in(job, &account.unix).await?;
-        self.hand_over(job, &account, &runtime).await
+        if !job.inputs.is_empty() {
+            self.bring_in(job, &account.unix).await?;
+            standing.suspended = self.records(Records::suspension, job.id).await? == Some(true);
+        }
+        self.hand_over(job, &account, runtime, standing.suspended).await
     }
 
-    /// The lock of a run's submissions, given back when dropped, with what is known of the run once it is held: its record, and
-    /// whether it is cancelled.
-    async fn take_turn(&self, run: RunId) -> Result<(File, Option<RunRecord>, bool), EngineError> {
+    /// The lock of a run's submissions, given back when dropped.
+    async fn take_turn(&self, run: RunId) -> Result<File, EngineError> {
         let [.., high, low] = *run.job.as_bytes();
         let path = self.root.join(format!("submit.{}", u16::from_be_bytes([high, low]) % LOCKS));
-        let taken = self.records_after(
-            move || {
-                let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-                let locked = file.and_then(|file| file.lock().map(|()| file));
-                locked.map_err(|source| EngineError::Io { doing: "lock", path, source })
-            },
-            move |records, lock| Ok((lock, records.find(run)?, records.is_cancelled(run)?)),
-        );
-        taken.await
+        let failed = |source| EngineError::Io { doing: "lock", path: path.clone(), source };
+        let options = File::options().create(true).truncate(false).write(true).mode(0o600).clone();
+        let file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // Only who has to wait for it waits elsewhere.
+        let waited = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+        match waited.await {
+            Ok(locked) => locked.map_err(failed),
+            Err(error) => Err(EngineError::Site { doing: "wait for a lock", said: error.to_string() }),
+        }
+    }
+
+    /// As whom the job runs by the operator's row for its researcher, where there is one.
+    fn account_by_row(&self, job: &EngineJob) -> Option<SiteAccount> {
+        self.settings.row(&job.owner).map(|row| SiteAccount {
+            unix: row.account.clone(),
+            slurm_account: row.slurm_account.clone(),
+            qos: row.qos.clone(),
+        })
     }
 
     /// As whom the job runs: the researcher's row, or an account given for good.
@@ -66,12 +94,8 @@ impl Inner {
         &self,
         job: &EngineJob,
     ) -> Result<Result<SiteAccount, Objection>, EngineError> {
-        if let Some(row) = self.settings.row(&job.owner) {
-            return Ok(Ok(SiteAccount {
-                unix: row.account.clone(),
-                slurm_account: row.slurm_account.clone(),
-                qos: row.qos.clone(),
-            }));
+        if let Some(account) = self.account_by_row(job) {
+            return Ok(Ok(account));
         }
         let given = match self.settings.pool(&job.owner.member) {
             Some(pool) => {
@@ -128,7 +152,9 @@ impl Inner {
     /// Looks for a run whose submission has no known outcome. True when Slurm has it, and it is recorded now.
     async fn adopt(&self, job: &EngineJob, account: &SiteAccount) -> Result<bool, EngineError> {
         let Some(slurm_id) = self.look_for(job.id, &account.unix).await? else { return Ok(false) };
-        self.record_submission(job, account, slurm_id).await?;
+        let (run, now) = (job.id, Timestamp::now());
+        let noted = self.records(move |records, _| records.submitted(&[(run, slurm_id)], now), run).await?;
+        self.submitted(job, account, slurm_id, noted.get(&run).copied().flatten());
         Ok(true)
     }
 
@@ -177,20 +203,21 @@ impl Inner {
         &self,
         job: &EngineJob,
         account: &SiteAccount,
-        runtime: &[String],
+        runtime: Vec<String>,
+        held: bool,
     ) -> Result<(), EngineError> {
         const DOING: &str = "submit a job";
-        let held = self.records(Records::suspension, job.id).await? == Some(true);
-        let submission =
-            Submission { job: job.clone(), account: account.clone(), runtime: runtime.to_vec(), held };
-        let said = self.sbatch(submission).await?;
-        // `--parsable` prints the number, and with several clusters its cluster after a semicolon; warnings go elsewhere.
-        let text = said.text();
-        let number = text.lines().last().and_then(|line| line.split(';').next()?.trim().parse::<u64>().ok());
-        match (said.code, number) {
-            (Some(0), Some(slurm_id)) => self.record_submission(job, account, slurm_id).await,
-            (Some(0), None) => Err(failed(DOING, &said)),
-            (_, _) => match queue::refused(&said.err) {
+        let submission = Submission { job: job.clone(), account: account.clone(), runtime, held };
+        let said = match self.sbatch(submission).await? {
+            Answered::Taken { slurm_id, suspension } => {
+                self.submitted(job, account, slurm_id, suspension);
+                return Ok(());
+            }
+            Answered::Not(said) => said,
+        };
+        match said.code {
+            Some(0) => Err(failed(DOING, &said)),
+            _ => match queue::refused(&said.err) {
                 Refused::Never(reason) => {
                     let id = job.id;
                     self.records(Records::forget, id).await?;
@@ -203,21 +230,13 @@ impl Inner {
         }
     }
 
-    async fn record_submission(
-        &self,
-        job: &EngineJob,
-        account: &SiteAccount,
-        slurm_id: u64,
-    ) -> Result<(), EngineError> {
-        let now = Timestamp::now();
-        self.records(move |records, id| records.submitted(id, slurm_id, now), job.id).await?;
+    /// Slurm has the run, which the records say by now, and with it what of a suspension was asked while it was handed over.
+    fn submitted(&self, job: &EngineJob, account: &SiteAccount, slurm_id: u64, suspension: Option<bool>) {
         let mut live = Live::intended(job, account);
         live.slurm_id = Some(slurm_id);
-        live.submitted_at = now;
         self.remember(live);
         self.handed_over.notify_one();
-        // Asked for while it was being handed over.
-        self.take_in_suspension(job.id).await
+        self.take_in(job.id, suspension);
     }
 }
 

@@ -35,6 +35,12 @@ impl Inner {
     /// Takes what the records say into the state of a run under way, and has the poller see to it.
     pub(super) async fn take_in_suspension(&self, run: RunId) -> Result<(), EngineError> {
         let wanted = self.records(Records::suspension, run).await?;
+        self.take_in(run, wanted);
+        Ok(())
+    }
+
+    /// The same, for whoever has read what the records say.
+    pub(super) fn take_in(&self, run: RunId, wanted: Option<bool>) {
         if let Some(live) = lock(&self.live).get_mut(&run)
             && live.suspension != wanted
         {
@@ -44,7 +50,6 @@ impl Inner {
         if wanted.is_some() {
             self.poller.notify_one();
         }
-        Ok(())
     }
 
     /// Asks the cluster for every suspension and every going on that it has not carried out yet.
