@@ -13,5 +13,6 @@ pub mod ledger;
 pub mod lint;
 pub mod place;
 pub mod pool;
+pub mod reclaim;
 pub mod settle;
 pub mod verdict;

@@ -20,5 +20,6 @@ mod moved;
 mod packs;
 mod place;
 mod pool;
+mod reclaim;
 mod rules;
 mod settle;

@@ -34,9 +34,10 @@ pub use jobs::{
     ReceiptDocument, ReleaseRequest,
 };
 pub use mirrors::{
-    DatasetFileDocument, ExitDocument, HoldDocument, InputFileDocument, JobSpecDocument, JobTrainingDocument,
-    ObjectiveDocument, ResourcesDocument, ShapeDocument, StatementDocument, StatementLineDocument,
-    SubmitDocument, TaskFailureDocument, TasksEndDocument, UsageDocument, UsageSourcesDocument,
+    CheckpointDocument, DatasetFileDocument, ExitDocument, HoldDocument, InputFileDocument, JobSpecDocument,
+    JobTrainingDocument, ObjectiveDocument, ResourcesDocument, ShapeDocument, StatementDocument,
+    StatementLineDocument, SubmitDocument, TaskFailureDocument, TasksEndDocument, UsageDocument,
+    UsageSourcesDocument,
 };
 pub use places::{
     LogDocument, NodeDocument, OperatorDocument, SiteDocument, SiteList, SiteLoadDocument, StatementAnswer,

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod peers;
 mod readers;
+pub mod reclaims;
 pub mod registry;
 mod schema;
 pub mod stop_orders;

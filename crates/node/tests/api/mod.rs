@@ -23,6 +23,8 @@ mod outputs;
 mod own_packs;
 mod problems;
 mod queues;
+mod reclaim;
+mod reclaim_local;
 mod registry;
 mod serving;
 mod staging;

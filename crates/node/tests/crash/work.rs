@@ -175,6 +175,7 @@ impl Job {
             site_options: BTreeMap::new(),
             training: None,
             inputs_about: None,
+            checkpoint: None,
         };
         Self {
             id,
