@@ -17,4 +17,5 @@ pub mod place;
 pub mod pool;
 pub mod settle;
 pub mod shapley;
+pub mod standing;
 pub mod verdict;

@@ -25,3 +25,4 @@ mod pool;
 mod rules;
 mod settle;
 mod shapley;
+mod standing;
