@@ -7,6 +7,7 @@
 pub mod admit;
 pub mod authorize;
 pub mod cases;
+pub mod drf;
 pub mod energy;
 pub mod facts;
 pub mod gate;

@@ -10,6 +10,7 @@ mod admit;
 mod authorize;
 mod clocks;
 mod composition;
+mod drf;
 mod energy;
 mod example;
 mod gates;
