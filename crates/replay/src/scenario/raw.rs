@@ -49,7 +49,8 @@ pub struct RawTerms {
     pub restart_s: u64,
     /// How long it keeps its processors after it was told to go; 0.
     pub grace_s: u64,
-    /// The most work that it may lose when it is taken away; as much as `checkpoint_s` where it is not given.
+    /// The most work that it may lose when it is taken away: where it saves less often, and runs longer, it stays at home. As much as
+    /// `checkpoint_s` where it is not given.
     pub unsaved_s_max: Option<u64>,
 }
 
