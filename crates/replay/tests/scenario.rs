@@ -394,6 +394,10 @@ fn electricity_that_cannot_be_is_told_with_what_to_write() {
         "sites[1].carbon_g_per_kwh: 2024-04-01T00:00:00Z to 2024-04-04T06:10:00Z is not within the series, which has \
          2024-04-01T00:00:00Z to 2024-04-04T06:00:00Z: use a longer one, or another year"
     );
+}
+
+#[test]
+fn tables_that_cannot_be_read_are_told_with_the_line() {
     let table = |rows: &str| {
         let (folder, path) = written(PLAIN);
         fs::write(folder.path().join("hours.csv"), format!("utc,g\n{rows}")).unwrap();
@@ -414,6 +418,13 @@ fn electricity_that_cannot_be_is_told_with_what_to_write() {
         "line 3: its hour is not after the one before: sort the rows by `utc`"
     );
     assert_eq!(table(&"x".repeat(4097)), "line 2: it is longer than 4096 bytes");
+    let (folder, path) = written(PLAIN);
+    fs::write(folder.path().join("hours.csv"), b"utc,g\n\xff\n").unwrap();
+    let error = Scenario::open(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("hours.csv`: it cannot be read after line 1: stream did not contain valid UTF-8"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -22,18 +22,8 @@ type Row = (i64, Option<f64>);
 /// What is wrong with the file, or that it has nothing for that hour.
 pub(super) fn read(path: &Path, column: &str, from_ms: i64) -> Result<(i64, Vec<f64>), String> {
     let in_file = |said: String| format!("`{}`: {said}", path.display());
-    let rows = rows(path, column).map_err(in_file)?;
     let begin_ms = from_ms.div_euclid(HOUR_MS) * HOUR_MS;
-    let mut values = Vec::new();
-    let mut next_ms = begin_ms;
-    for (at_ms, value) in rows {
-        if let (true, Some(value)) = (at_ms == next_ms, value) {
-            values.push(value);
-            next_ms += HOUR_MS;
-        } else if at_ms >= next_ms {
-            break;
-        }
-    }
+    let values = values(path, column, begin_ms).map_err(in_file)?;
     if values.is_empty() {
         let hour =
             Timestamp::from_millisecond(begin_ms).map_or_else(|_| begin_ms.to_string(), |it| it.to_string());
@@ -45,11 +35,14 @@ pub(super) fn read(path: &Path, column: &str, from_ms: i64) -> Result<(i64, Vec<
     Ok((begin_ms, values))
 }
 
-fn rows(path: &Path, column: &str) -> Result<Vec<Row>, String> {
+/// Reads no further than it has to, and keeps nothing but the values.
+fn values(path: &Path, column: &str, begin_ms: i64) -> Result<Vec<f64>, String> {
     let mut source = packed::open(path).map_err(|error| format!("it cannot be opened: {error}"))?;
     let (mut text, mut line) = (String::new(), 0_u64);
     let mut places = None;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut values = Vec::new();
+    let mut last_ms = i64::MIN;
+    let mut next_ms = begin_ms;
     while packed::next_line(&mut source, &mut text)
         .map_err(|error| format!("it cannot be read after line {line}: {error}"))?
     {
@@ -64,16 +57,23 @@ fn rows(path: &Path, column: &str) -> Result<Vec<Row>, String> {
             places = Some((place(&fields, TIME).map_err(at_line)?, place(&fields, column).map_err(at_line)?));
             continue;
         };
-        let row = row(fields.get(time), fields.get(value), column).map_err(at_line)?;
-        if rows.last().is_some_and(|last| last.0 >= row.0) {
+        let (at_ms, value) = row(fields.get(time), fields.get(value), column).map_err(at_line)?;
+        if at_ms <= last_ms {
             return Err(at_line("its hour is not after the one before: sort the rows by `utc`".to_owned()));
         }
-        if rows.len() == HOURS_MAX {
-            return Err(at_line(format!("it has more than {HOURS_MAX} hours: leave out years")));
+        last_ms = at_ms;
+        match value {
+            Some(value) if at_ms == next_ms => values.push(value),
+            _ if at_ms >= next_ms => break,
+            _ => continue,
         }
-        rows.push(row);
+        next_ms += HOUR_MS;
+        // One more than there may be is enough to be refused.
+        if values.len() > HOURS_MAX {
+            break;
+        }
     }
-    Ok(rows)
+    Ok(values)
 }
 
 fn place(names: &[&str], wanted: &str) -> Result<usize, String> {
