@@ -7,12 +7,17 @@
 pub mod admit;
 pub mod authorize;
 pub mod cases;
+pub mod drf;
+pub mod energy;
 pub mod facts;
 pub mod gate;
+pub mod karma;
 pub mod ledger;
 pub mod lint;
 pub mod place;
 pub mod pool;
 pub mod reclaim;
 pub mod settle;
+pub mod shapley;
+pub mod standing;
 pub mod verdict;

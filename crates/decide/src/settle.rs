@@ -110,7 +110,7 @@ fn intensity_times_ms(series: &Series, started_at: Timestamp, wall_ms: u64) -> i
 }
 
 /// The quotient rounded half to even; `i64::MAX` or `i64::MIN` where it is beyond 64 bits.
-fn half_even(numerator: i128, denominator: i128) -> i64 {
+pub(crate) fn half_even(numerator: i128, denominator: i128) -> i64 {
     let (floor, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
     let up = match (rest * 2).cmp(&denominator) {
         std::cmp::Ordering::Less => 0,

@@ -5,7 +5,9 @@
 //! came out, [`summary::Summary`] says how long jobs waited. The same trace and settings give the same result, to the byte.
 
 mod csv;
+mod packed;
 pub mod play;
+pub mod scenario;
 pub mod summary;
 mod swf;
 pub mod trace;

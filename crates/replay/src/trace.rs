@@ -2,19 +2,15 @@
 //! What a cluster was asked for: jobs with when they came, what they wanted and how long they ran.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead},
     path::Path,
 };
 
-use flate2::bufread::MultiGzDecoder;
-
-use crate::{csv::Columns, swf};
+pub use crate::packed::LINE_BYTES_MAX;
+use crate::{csv::Columns, packed, swf};
 
 /// The most jobs of one trace.
 pub const JOBS_MAX: usize = 50_000_000;
-/// The longest line of a trace, in bytes.
-pub const LINE_BYTES_MAX: usize = 4096;
 /// The longest that a job may say to run, in seconds: a hundred years. Longer is a mistake in the file.
 const SECONDS_MAX: i64 = 100 * 366 * 86_400;
 
@@ -145,13 +141,7 @@ impl Trace {
     /// # Errors
     /// It cannot be read, a line is not of the format, or no job in it ran.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let mut file = BufReader::with_capacity(1 << 18, File::open(path).map_err(TraceError::Open)?);
-        // The two bytes that every gzip file begins with (RFC 1952, section 2.3.1).
-        if file.fill_buf().map_err(TraceError::Open)?.starts_with(&[0x1f, 0x8b]) {
-            Self::read(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(file)))
-        } else {
-            Self::read(file)
-        }
+        Self::read(packed::open(path).map_err(TraceError::Open)?)
     }
 
     /// Reads either form.
@@ -162,10 +152,8 @@ impl Trace {
         let mut trace = Self::default();
         let (mut text, mut line, mut format) = (String::new(), 0, None);
         loop {
-            text.clear();
-            let limit = LINE_BYTES_MAX as u64 + 1;
-            let read = source.by_ref().take(limit).read_line(&mut text);
-            if read.map_err(|source| TraceError::Read { line, source })? == 0 {
+            let more = packed::next_line(&mut source, &mut text);
+            if !more.map_err(|source| TraceError::Read { line, source })? {
                 break;
             }
             line += 1;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod scenario;
+
 use std::{error::Error, io::Write, path::PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
