@@ -60,8 +60,9 @@ pub async fn carry_out(node: &Node, waiting: &Waiting) -> Result<(), StepError> 
         job.notice_at.is_some() && job.state != HostState::Finished && Some(job.run()) == meant
     };
     let found = node.store.read(|connection| hosted::find(connection, waiting.job))?.filter(under_notice);
-    if let Some((job, sharing)) = found.zip(node.treaty.sharing) {
-        let grace = Duration::from_secs(sharing.grace_s.into());
+    if let Some(job) = found {
+        // A notice that was given is kept, also under a new treaty that knows none.
+        let grace = Duration::from_secs(node.treaty.sharing.unwrap_or_default().grace_s.into());
         run::engine(node, &job.site)?.reclaim(job.run(), grace).await?;
         node.wake_site(&job.site);
     }

@@ -176,7 +176,7 @@ fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Ver
         )));
     }
     let is_lawful = match (&receipt.exit, receipt.goes_on) {
-        (Exit::Reclaimed, goes_on) => goes_on && node.treaty.sharing.is_some() && reclaimed <= RECLAIMS_MAX,
+        (Exit::Reclaimed, goes_on) => goes_on && reclaimed <= RECLAIMS_MAX,
         (Exit::SiteFault(_), true) => {
             let faults = receipt.attempt.saturating_sub(reclaimed);
             faults < job.spec.attempts_max && receipt.price_micro == 0
