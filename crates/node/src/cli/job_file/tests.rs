@@ -42,7 +42,8 @@ fn a_job_file_says_how_the_job_saves_its_work() {
     let text = format!("{GOOD}\n[checkpoint]\non_signal = true\nevery_s = 300\n");
     let checkpoint = spec_of(&text).expect("it is whole").checkpoint;
     assert_eq!(checkpoint, Some(Checkpoint { on_signal: true, every_s: Some(300) }));
-    insta::assert_snapshot!(told(&format!("{GOOD}\n[checkpoint]\n")), @"");
+    let silent = told(&format!("{GOOD}\n[checkpoint]\n"));
+    assert!(silent.contains("`checkpoint` says not when the job saves its work"), "{silent}");
 }
 
 #[test]
