@@ -11,8 +11,9 @@ use super::{
     gate::told,
     print::{self, Style},
     profile::Who,
+    standing::alone_text,
 };
-use crate::http::documents::{GateList, JobDocument};
+use crate::http::documents::{GateList, JobDocument, JobStandingDocument};
 use crate::steps::dossier::{AnswerNote, CandidateNote, Dossier};
 
 /// What `sta why` is told.
@@ -36,12 +37,20 @@ pub(super) async fn run(args: &WhyArgs, style: Style) -> Result<(), Failure> {
     let gates: GateList = print::part(&gates, "the gates' answers")?;
     let job = client.get(&format!("/v1/jobs/{}", args.job)).await?;
     let job: JobDocument = print::part(&job, "the job")?;
+    // None of a job that was refused, and at a node of an earlier version.
+    let alone = client.get(&format!("/v1/jobs/{}/standing", args.job)).await.ok();
     let mut document = answer.clone();
     document["gates"] = serde_json::json!(gates.decisions);
+    let mut alone_told = String::new();
+    if let Some(alone) = alone {
+        let job: JobStandingDocument = print::part(&alone, "the job, played alone")?;
+        alone_told = alone_text(&job);
+        document["standing"] = alone;
+    }
     style.answer(&document, || {
         let at_gates: String =
             gates.decisions.iter().map(|decision| format!("\n{}", told(decision))).collect();
-        text(&dossier, style) + &reclaimed(&job) + &at_gates
+        text(&dossier, style) + &reclaimed(&job) + &alone_told + &at_gates
     });
     Ok(())
 }

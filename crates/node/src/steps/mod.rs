@@ -50,6 +50,7 @@ pub mod retry;
 pub mod run;
 pub mod settle;
 pub mod stage;
+pub mod standing;
 pub mod stop_order;
 pub mod submit;
 pub mod training;

@@ -13,6 +13,7 @@ use sta_protocol::{
 use super::{
     Doing, StoreError, Tx,
     jobs::{from_json, json, signed},
+    spans,
 };
 
 /// One immutable transfer.
@@ -105,8 +106,8 @@ pub fn keep_receipt(
                 signed.as_str(),
             ])
         })
-        .doing("keep a receipt")
-        .map(|_rows| ())
+        .doing("keep a receipt")?;
+    spans::note(tx, receipt)
 }
 
 /// A receipt by its id.

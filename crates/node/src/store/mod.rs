@@ -24,6 +24,7 @@ mod readers;
 pub mod reclaims;
 pub mod registry;
 mod schema;
+pub mod spans;
 pub mod stop_orders;
 pub mod waits;
 mod writer;

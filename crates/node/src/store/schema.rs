@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_orders.sql"),
     include_str!("migrations/0008_incidents.sql"),
     include_str!("migrations/0009_reclaim.sql"),
+    include_str!("migrations/0010_spans.sql"),
 ];
 
 /// Keeps the plan of a prepared statement whatever is bound to it. Without this, SQLite with STAT4 prepares a cached

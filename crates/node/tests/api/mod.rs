@@ -28,6 +28,7 @@ mod reclaim_local;
 mod registry;
 mod serving;
 mod staging;
+mod standing;
 mod stop_orders;
 mod things;
 mod training;
