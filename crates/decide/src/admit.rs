@@ -6,7 +6,7 @@ use sta_protocol::{
     ids::MemberId,
     job::JobSpec,
     refusal::{Refusal, RefusalCode},
-    treaty::{Resources, Site},
+    treaty::{Resources, Sharing, Site},
 };
 
 use crate::{
@@ -113,6 +113,24 @@ pub fn admit(
         Some(refusals) => Verdict::Refused(refusals),
         None => Verdict::Granted(Admitted { permit, demand, is_guest }),
     }
+}
+
+/// Why a guest that writes no checkpoint may not run so long at the site, as the treaty says; nothing where it may. Of a job
+/// array all tasks count, one after the other: a notice can make all of them begin again.
+#[must_use]
+pub fn unsaved_too_long(
+    spec: &JobSpec,
+    sharing: Option<Sharing>,
+    site: &Site,
+    by: &MemberId,
+) -> Option<Refusal> {
+    let limit_s = u64::from(sharing?.unsaved_s_max?);
+    let wanted_s = u64::from(spec.time_limit_s) * u64::from(spec.shape.count);
+    let is_over = spec.checkpoint.is_none() && wanted_s > limit_s;
+    is_over.then(|| {
+        let (wanted, limit) = (("wanted_s", wanted_s.to_string()), ("limit_s", limit_s.to_string()));
+        Refusal::new(RefusalCode::UnsavedTooLong, by, [("site.id", site.id.to_string()), wanted, limit])
+    })
 }
 
 /// What guests may hold of a site at once, by the treaty, rounded down.

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod lint;
 pub mod place;
 pub mod pool;
+pub mod reclaim;
 pub mod settle;
 pub mod shapley;
 pub mod standing;

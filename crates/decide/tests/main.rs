@@ -23,6 +23,7 @@ mod moved;
 mod packs;
 mod place;
 mod pool;
+mod reclaim;
 mod rules;
 mod settle;
 mod shapley;

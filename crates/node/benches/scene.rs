@@ -213,6 +213,7 @@ pub(crate) fn spec(objective: Objective) -> Result<JobSpec> {
         site_options: BTreeMap::new(),
         training: None,
         inputs_about: None,
+        checkpoint: None,
     })
 }
 

@@ -34,7 +34,7 @@ const CALLERS: [&str; 12] = [
 
 /// A request for each row of the table: what is in braces is filled in, a body that no handler takes proves that the caller
 /// came as far as the handler and changes nothing.
-const WALK: [(&str, &str, &str); 77] = [
+const WALK: [(&str, &str, &str); 79] = [
     ("POST", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}", "/v1/jobs/{job}"),
@@ -44,6 +44,7 @@ const WALK: [(&str, &str, &str); 77] = [
     ("GET", "/v1/jobs/{job}/outputs/{name}", "/v1/jobs/{job}/outputs/model.json"),
     ("GET", "/v1/jobs/{job}/receipt", "/v1/jobs/{job}/receipt"),
     ("GET", "/v1/jobs/{job}/proof", "/v1/jobs/{job}/proof"),
+    ("GET", "/v1/jobs/{job}/standing", "/v1/jobs/{job}/standing"),
     ("GET", "/v1/hosted/{job}", "/v1/hosted/{guest}"),
     ("POST", "/v1/hosted/{job}/outputs/{name}/release", "/v1/hosted/{guest}/outputs/model.json/release"),
     ("PUT", "/v1/blobs/{sha256}", "/v1/blobs/nothing"),
@@ -59,6 +60,7 @@ const WALK: [(&str, &str, &str); 77] = [
     ("POST", "/v1/passports", "/v1/passports"),
     ("GET", "/v1/sites", "/v1/sites"),
     ("GET", "/v1/statements/{period}/{member}", "/v1/statements/2026-11/de"),
+    ("GET", "/v1/standing", "/v1/standing"),
     ("POST", "/v1/gate", "/v1/gate"),
     ("GET", "/v1/gate/{decision}", "/v1/gate/0193a0c1-7e5b-7a10-8c3e-2f1f6f0a9b11"),
     ("POST", "/v1/gate/{decision}/outcome", "/v1/gate/0193a0c1-7e5b-7a10-8c3e-2f1f6f0a9b11/outcome"),

@@ -114,6 +114,9 @@ pub struct Progress {
     /// Why the job is or was suspended at the host, in the order in which that was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
+    /// When the host gave this attempt notice, because the site's owner needs its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_at: Option<Timestamp>,
 }
 
 /// One reason for which a host suspends a job. The job stands still as long as one of its reasons is not released.
@@ -159,6 +162,8 @@ pub enum Exit {
     Cancelled,
     /// The site failed it: not the job's fault, and not paid.
     SiteFault(String),
+    /// The site's owner needed the place: another attempt follows, and none of the attempts that the job may have is used up.
+    Reclaimed,
 }
 
 /// What a job used.
@@ -270,7 +275,7 @@ pub struct Receipt {
     /// Which attempt this is the account of, from 1 on.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub attempt: u32,
-    /// Whether another attempt follows, because the site failed this one: the job is not over.
+    /// Whether another attempt follows, because the site failed this one or its owner needed the place: the job is not over.
     #[serde(default, skip_serializing_if = "is_last")]
     pub goes_on: bool,
     /// How it ended.

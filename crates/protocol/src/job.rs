@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub use crate::{
+    job_checkpoint::Checkpoint,
     job_shape::{COUNT_MAX, NODES_MAX, Shape, TASKS_MAX},
     job_training::JobTraining,
 };
@@ -90,6 +91,9 @@ pub struct JobSpec {
     /// Whom the files that the researcher brings are about, as the researcher declares it; silence counts against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs_about: Option<AboutPeople>,
+    /// How the job saves its work, if it does: then it finds what it saved when it is begun again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 fn once() -> u32 {
@@ -161,6 +165,7 @@ impl JobSpec {
         self.validate_options()?;
         self.training.as_ref().map_or(Ok(()), |training| training.validate(self))?;
         self.validate_about()?;
+        self.checkpoint.map_or(Ok(()), |checkpoint| checkpoint.validate())?;
         let names = || self.inputs.iter().map(|input| input.name.as_str());
         if let Some(name) =
             names().chain(self.outputs.iter().map(String::as_str)).find(|name| !is_file_name(name))

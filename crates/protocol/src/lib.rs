@@ -24,6 +24,7 @@ pub mod ids;
 pub mod in_toto;
 pub mod incident;
 pub mod job;
+mod job_checkpoint;
 mod job_shape;
 mod job_training;
 pub mod jws;

@@ -120,6 +120,8 @@ refusal_codes! {
     DependencyUnknown = "DEP-002", 422, "docs/protocol.md §3";
     /// The project's files at the site would take more than its share of the disk.
     DiskQuotaUsed = "CAP-008", 403, "docs/operations.md: disk";
+    /// A guest that writes no checkpoint would run longer than the treaty lets it.
+    UnsavedTooLong = "CAP-009", 403, "treaty: sharing.unsaved_s_max";
     /// The allocation does not cover the highest price the job may come to.
     CreditExhausted = "LED-001", 403, "treaty: settlement; allocation of the project";
     /// The project does not exist, or the researcher is not in it.

@@ -15,6 +15,9 @@ use crate::{
 };
 
 mod check;
+mod sharing;
+
+pub use sharing::{GRACE_S_MAX, Sharing};
 
 /// The media type that every signature of a treaty names in `typ`.
 pub const TREATY_TYP: &str = "application/vnd.sta.treaty+jws";
@@ -49,6 +52,10 @@ pub struct Treaty {
     /// Who may order a stop, at most one list of people for each member; empty when nobody may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop_authorities: Vec<StopAuthority>,
+    /// How members share their sites: that an owner may have guests leave, and what that may cost them. Without it, nobody is
+    /// asked to leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
 }
 
 /// How members settle.
@@ -230,6 +237,34 @@ pub struct Resources {
     /// Accelerators.
     #[serde(default)]
     pub gpus: u32,
+}
+
+impl Resources {
+    /// Both together; saturates, since a sum beyond the number's range is beyond every limit too.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            cpu_cores: self.cpu_cores.saturating_add(other.cpu_cores),
+            memory_bytes: self.memory_bytes.saturating_add(other.memory_bytes),
+            gpus: self.gpus.saturating_add(other.gpus),
+        }
+    }
+
+    /// What is left of this without the other; nothing where that is more.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self {
+            cpu_cores: self.cpu_cores.saturating_sub(other.cpu_cores),
+            memory_bytes: self.memory_bytes.saturating_sub(other.memory_bytes),
+            gpus: self.gpus.saturating_sub(other.gpus),
+        }
+    }
+
+    /// Whether each of them is there.
+    #[must_use]
+    pub fn fits_in(self, room: Self) -> bool {
+        self.cpu_cores <= room.cpu_cores && self.memory_bytes <= room.memory_bytes && self.gpus <= room.gpus
+    }
 }
 
 /// Prices in millionths of the settlement currency.

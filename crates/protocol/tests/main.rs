@@ -12,4 +12,5 @@ mod identity;
 mod properties;
 mod python_oracles;
 mod safety;
+mod sharing;
 mod vectors;

@@ -13,7 +13,7 @@ use sta_protocol::{
     class::Class,
     data_protection::AboutPeople,
     ids::{DatasetId, JobId, ProjectId, SiteId},
-    job::{COUNT_MAX, InputFile, JobSpec, JobTraining, Objective, Shape},
+    job::{COUNT_MAX, Checkpoint, InputFile, JobSpec, JobTraining, Objective, Shape},
     purpose::Purpose,
 };
 
@@ -89,6 +89,8 @@ pub struct JobFile {
     pub inputs: Vec<InputEntry>,
     /// Whom these files are about.
     pub inputs_about: Option<AboutPeople>,
+    /// How the job saves its work.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// A file the researcher brings, as written.
@@ -278,6 +280,7 @@ impl JobFile {
             site_options: self.site_options.clone(),
             training: self.training.clone(),
             inputs_about: self.inputs_about,
+            checkpoint: self.checkpoint,
         };
         spec.validate().map_err(|invalid| {
             let line = file

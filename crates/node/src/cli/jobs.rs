@@ -230,6 +230,10 @@ fn exit_text(exit: &federation::Exit) -> String {
         federation::Exit::MemoryLimit => "passed its memory limit".to_owned(),
         federation::Exit::Cancelled => "cancelled".to_owned(),
         federation::Exit::SiteFault(problem) => format!("the site failed it, which is not paid: {problem}"),
+        federation::Exit::Reclaimed => {
+            "the site's owner needed its place; it goes on from what it saved, and no attempt is used up"
+                .to_owned()
+        }
     }
 }
 

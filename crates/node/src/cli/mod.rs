@@ -40,6 +40,7 @@ mod researcher;
 mod result;
 pub mod serve;
 mod signers;
+mod standing;
 mod statement;
 mod stop;
 mod submit;
@@ -133,6 +134,8 @@ enum Command {
     Release(release::ReleaseArgs),
     /// Show what two members owe each other for a month
     Statement(statement::StatementArgs),
+    /// Show what members gave each other, and whose jobs were late
+    Standing(standing::StandingArgs),
     /// Play the trace of a cluster, and see how long its jobs would have waited
     Replay(replay::ReplayArgs),
     /// Check rule packs against their cases
@@ -200,6 +203,7 @@ async fn run(command: Command, style: Style) -> Result<ExitCode, Failure> {
         Command::Result(args) => result::run(&args, style).await,
         Command::Release(args) => release::run(&args, style).await.map(done),
         Command::Statement(args) => statement::run(&args, style).await.map(done),
+        Command::Standing(args) => standing::run(&args, style).await.map(done),
         Command::Replay(args) => replay::run(&args, style).map(done),
         Command::Policy(command) => policy::run(&command, style),
         Command::Audit(command) => audit::run(&command, style).await.map(done),

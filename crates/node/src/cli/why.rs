@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use sta_protocol::{ids::JobId, refusal::Refusal};
+use sta_protocol::{federation::Exit, ids::JobId, refusal::Refusal};
 
 use super::{
     failure::Failure,
     gate::told,
     print::{self, Style},
     profile::Who,
+    standing::alone_text,
 };
-use crate::http::documents::GateList;
+use crate::http::documents::{GateList, JobDocument, JobStandingDocument};
 use crate::steps::dossier::{AnswerNote, CandidateNote, Dossier};
 
 /// What `sta why` is told.
@@ -34,14 +35,41 @@ pub(super) async fn run(args: &WhyArgs, style: Style) -> Result<(), Failure> {
     let dossier: Dossier = print::part(&answer, "the dossier")?;
     let gates = client.get(&format!("/v1/jobs/{}/gates", args.job)).await?;
     let gates: GateList = print::part(&gates, "the gates' answers")?;
+    let job = client.get(&format!("/v1/jobs/{}", args.job)).await?;
+    let job: JobDocument = print::part(&job, "the job")?;
+    // None of a job that was refused, and at a node of an earlier version.
+    let alone = client.get(&format!("/v1/jobs/{}/standing", args.job)).await.ok();
     let mut document = answer.clone();
     document["gates"] = serde_json::json!(gates.decisions);
+    let mut alone_told = String::new();
+    if let Some(alone) = alone {
+        let job: JobStandingDocument = print::part(&alone, "the job, played alone")?;
+        alone_told = alone_text(&job);
+        document["standing"] = alone;
+    }
     style.answer(&document, || {
         let at_gates: String =
             gates.decisions.iter().map(|decision| format!("\n{}", told(decision))).collect();
-        text(&dossier, style) + &at_gates
+        text(&dossier, style) + &reclaimed(&job) + &alone_told + &at_gates
     });
     Ok(())
+}
+
+/// Why a job had to leave a site and waits or waited again.
+fn reclaimed(job: &JobDocument) -> String {
+    let left = job.attempts.iter().filter(|attempt| attempt.exit == Exit::Reclaimed).map(|attempt| {
+        format!(
+            "\nAttempt {} had to leave {} at {}: its owner needed the place for its own jobs.\n  The job goes on there from what it saved as soon as there is room. It uses up none of its attempts.\n",
+            attempt.attempt, attempt.site, attempt.ended_at
+        )
+    });
+    let notice = job.notice_at.iter().map(|at| {
+        format!(
+            "\nAttempt {} was given notice at {at}: the owner of its site needs the place.\n",
+            job.attempt
+        )
+    });
+    left.chain(notice).collect()
 }
 
 /// The dossier as people read it.

@@ -14,9 +14,10 @@ use std::{
 };
 
 use nix::unistd::Uid;
+use sta_protocol::ids::JobId;
 
 pub(in crate::engines) use self::record::create_private;
-use self::record::{JobDirectory, SpecRecord, failed};
+use self::record::{JobDirectory, NoticeRecord, SpecRecord, failed};
 use super::{
     Answer, Capacity, Engine, EngineError, EngineJob, LOG_CHUNK_BYTES_MAX, LogChunk, Objection, Observation,
     Outcome, RunId, Stream,
@@ -177,6 +178,21 @@ impl Engine for LocalEngine {
             directory.write_cancel()
         })
     }
+    fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
+        self.apart(move |inner| {
+            let directory = inner.directory(id);
+            if directory.result()?.is_some() {
+                return Ok(());
+            }
+            directory.create()?;
+            let _turn = take_turn(&directory)?;
+            directory
+                .write_notice(NoticeRecord { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) })
+        })
+    }
+    fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {
+        self.apart(move |inner| staging::remove_tree(&JobDirectory::checkpoint(&inner.config.root, job)))
+    }
     fn suspend(&self, id: RunId) -> Answer<'_, ()> {
         self.apart(move |inner| {
             let directory = inner.directory(id);
@@ -245,7 +261,12 @@ impl Inner {
         let _turn = take_turn(&directory)?;
         if directory.spec()?.is_none() {
             if directory.result()?.is_none() && !directory.is_cancelled() {
-                staging::stage(&directory, &job.inputs, self.job_uid(job.id))?;
+                let uid = self.job_uid(job.id);
+                staging::stage(&directory, &job.inputs, uid)?;
+                if job.checkpoint {
+                    let checkpoint = JobDirectory::checkpoint(&self.config.root, job.id.job);
+                    staging::open_checkpoint(&checkpoint, job.id.attempt == 1, uid)?;
+                }
             }
             // The job is taken over once this is durable; a crash before leaves a directory that is staged anew.
             directory.write_spec(self.spec(job))?;
@@ -300,6 +321,7 @@ impl Inner {
             time_limit_ms: u64::from(job.time_limit_s) * 1_000,
             grace_ms: u64::try_from(config.grace.as_millis()).unwrap_or(u64::MAX),
             network: job.network,
+            checkpoint: job.checkpoint,
             environment: job.environment.clone(),
             search_path: config.search_path.clone(),
             log_bytes_max: config.log_bytes_max,

@@ -9,14 +9,14 @@ use std::{
     path::{Component, Path, PathBuf},
     pin::Pin,
     process::ExitStatus,
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sta_protocol::{
     digest::Sha256Digest,
-    federation::UsageSources,
-    ids::{MemberId, ProjectId, ResearcherId},
+    ids::{JobId, MemberId, ProjectId, ResearcherId},
     job::Shape,
     treaty::Resources,
 };
@@ -24,10 +24,12 @@ use sta_protocol::{
 pub mod agent;
 pub mod local;
 mod objection;
+mod outcome;
 mod run_id;
 pub mod slurm;
 
 pub use objection::Objection;
+pub use outcome::{Exit, Outcome, OutputFile, TaskEnd, Usage};
 pub use run_id::RunId;
 
 /// What an engine's method returns: a boxed future, so that the trait is object safe.
@@ -85,6 +87,26 @@ pub trait Engine: Any + Send + Sync {
     /// # Errors
     /// The wish could not be made durable.
     fn resume(&self, id: RunId) -> Answer<'_, ()>;
+
+    /// Asks for the attempt's end because the site's owner needs its place: a running one is sent SIGTERM and has the grace time to
+    /// save its work before it is killed, one not yet begun never begins, a finished one keeps its outcome. It ends as
+    /// [`Exit::Reclaimed`], unless it ends by itself with code 0 before. One that is to stand still does so first. Of an engine
+    /// that orders its jobs itself nobody asks it: its own priorities do the same.
+    ///
+    /// # Errors
+    /// The wish could not be made durable, or the engine orders its jobs itself.
+    fn reclaim(&self, _id: RunId, _grace: Duration) -> Answer<'_, ()> {
+        let said = "it orders its jobs itself: give its owner the priority there".to_owned();
+        Box::pin(std::future::ready(Err(EngineError::Site { doing: "give a guest notice", said })))
+    }
+
+    /// Removes what a job has saved, of which no attempt follows; there may be nothing.
+    ///
+    /// # Errors
+    /// A file that cannot be removed.
+    fn wipe_checkpoint(&self, _job: JobId) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Up to `length_max` bytes (never more than [`LOG_CHUNK_BYTES_MAX`]) of what the task `index` of the job wrote, from
     /// `offset` on. A plain job is its own task 0.
@@ -178,6 +200,9 @@ pub struct EngineJob {
     pub time_limit_s: u32,
     /// Whether it may use the network.
     pub network: bool,
+    /// Whether it saves its work: then `STA_CHECKPOINT_DIR` names a directory that stays over its attempts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint: bool,
     /// Environment variables beside the few that the engine sets.
     pub environment: Vec<(String, String)>,
 }
@@ -304,84 +329,6 @@ pub enum Observation {
     },
     /// Ended; the outcome never changes again.
     Finished(Outcome),
-}
-
-/// How a job ended and what it used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// How it ended.
-    pub exit: Exit,
-    /// When it began; equal to `ended_at` for a job that never did.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// What it used.
-    pub usage: Usage,
-    /// How each task of a job array ended, in the order of their indices; empty for a plain job.
-    pub tasks: Vec<TaskEnd>,
-    /// The limits that really held, such as `network-namespace`, `cgroup-v1:memory` or `time-limit`.
-    pub limits_enforced: Vec<String>,
-    /// The declared outputs that are there, in the order declared.
-    pub outputs: Vec<OutputFile>,
-    /// The declared outputs that are not there, or are not regular files below the working directory.
-    pub outputs_missing: Vec<String>,
-}
-
-/// How one task of a job array ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskEnd {
-    /// Its index, from 0 on.
-    pub index: u32,
-    /// How it ended.
-    pub exit: Exit,
-    /// When it began; equal to `ended_at` for a task that never did.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// Time from begin to end, in milliseconds.
-    pub wall_ms: u64,
-}
-
-/// Why a job ended. A job array ends as the first of its tasks, by index, that did not end with code 0.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Exit {
-    /// It ended by itself with this status; 126 and 127 are a command that cannot be run or found.
-    Code(i32),
-    /// A signal that the engine did not send ended it.
-    Signal(i32),
-    /// It reached its time limit.
-    TimeLimit,
-    /// It reached its memory limit.
-    MemoryLimit,
-    /// It was cancelled, before or after it began.
-    Cancelled,
-    /// The site failed the job, as the sentence says; not the job's fault. This attempt is not run again.
-    SiteFault(String),
-}
-
-/// What a job used, all its processes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Usage {
-    /// Time from begin to end, in milliseconds; of a job array the sum over its tasks.
-    pub wall_ms: u64,
-    /// Processor time in user and kernel mode, in milliseconds.
-    pub cpu_ms: u64,
-    /// The most memory that one task held at once, in bytes.
-    pub memory_peak_bytes: u64,
-    /// Who measured each.
-    pub sources: UsageSources,
-}
-
-/// A file a job left behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputFile {
-    /// Its declared name.
-    pub name: String,
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// The SHA-256 of its content.
-    pub sha256: Sha256Digest,
 }
 
 /// One of the two streams a job writes.

@@ -16,6 +16,7 @@ mod jobs;
 mod mirrors;
 mod places;
 mod registry;
+mod standing;
 
 pub use gates::{
     EvaluationDocument, GateDocument, GateList, GateQuestion, GateReasonDocument, ModelDocument,
@@ -34,9 +35,10 @@ pub use jobs::{
     ReceiptDocument, ReleaseRequest,
 };
 pub use mirrors::{
-    DatasetFileDocument, ExitDocument, HoldDocument, InputFileDocument, JobSpecDocument, JobTrainingDocument,
-    ObjectiveDocument, ResourcesDocument, ShapeDocument, StatementDocument, StatementLineDocument,
-    SubmitDocument, TaskFailureDocument, TasksEndDocument, UsageDocument, UsageSourcesDocument,
+    CheckpointDocument, DatasetFileDocument, ExitDocument, HoldDocument, InputFileDocument, JobSpecDocument,
+    JobTrainingDocument, ObjectiveDocument, ResourcesDocument, ShapeDocument, StatementDocument,
+    StatementLineDocument, SubmitDocument, TaskFailureDocument, TasksEndDocument, UsageDocument,
+    UsageSourcesDocument,
 };
 pub use places::{
     LogDocument, NodeDocument, OperatorDocument, SiteDocument, SiteList, SiteLoadDocument, StatementAnswer,
@@ -46,6 +48,7 @@ pub use registry::{
     DatasetDocument, DatasetList, NewDatasetDocument, PassportDocument, PassportRequest, ProjectDocument,
     ProjectList, ProjectRequest, ResearcherDocument, ResearcherRequest, VisaDocument, VisaKind, VisaRequest,
 };
+pub use standing::{BalanceDocument, JobStandingDocument, MemberStandingDocument, StandingDocument};
 
 /// A lawful no: the rule, where it is written, what caused it and what would change it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -25,6 +25,7 @@ mod registry;
 pub mod router;
 mod serve;
 mod signed;
+mod standing;
 mod statements;
 mod stop_orders;
 

@@ -19,7 +19,7 @@ use super::{
     problem::{PROBLEM_JSON, ProblemDocument},
     registry,
     router::{Right, table},
-    statements, stop_orders,
+    standing, statements, stop_orders,
 };
 
 /// What the handlers say of themselves.
@@ -55,6 +55,8 @@ use super::{
         registry::issue_passport,
         node::list_sites,
         statements::show_statement,
+        standing::show_standing,
+        standing::show_job_standing,
         holds::list_holds,
         holds::show_hold,
         holds::release_hold,

@@ -17,7 +17,7 @@ use super::{
     edge::{Edge, edge, no_such_method, no_such_path, panicked},
     federation, gates,
     guard::{Gate, guard},
-    health, holds, incidents, jobs, node, openapi, registry, statements, stop_orders,
+    health, holds, incidents, jobs, node, openapi, registry, standing, statements, stop_orders,
 };
 use crate::node::Node;
 
@@ -164,6 +164,7 @@ fn native_jobs() -> Vec<Route> {
         route(GET, "/v1/jobs/{job}/outputs/{name}", OwnJob, jobs::read_output),
         route(GET, "/v1/jobs/{job}/receipt", OwnJobOrOverseer, jobs::show_receipt),
         route(GET, "/v1/jobs/{job}/proof", OwnJobOrOverseer, jobs::show_proof),
+        route(GET, "/v1/jobs/{job}/standing", OwnJobOrOverseer, standing::show_job_standing),
     ]
 }
 
@@ -188,6 +189,7 @@ fn native_things() -> Vec<Route> {
         route(POST, "/v1/passports", LoggedIn, registry::issue_passport),
         route(GET, "/v1/sites", LoggedIn, node::list_sites),
         route(GET, "/v1/statements/{period}/{member}", OperatorOrAuditor, statements::show_statement),
+        route(GET, "/v1/standing", OperatorOrAuditor, standing::show_standing),
     ]
 }
 

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use sta_decide::{
-    admit::{Admitted, SiteLoad, admit, demand_of},
+    admit::{Admitted, SiteLoad, admit, demand_of, unsaved_too_long},
     authorize::{Permit, authorize},
     facts::{RunFacts, RunInputs},
     settle::price_micro_max,
@@ -176,6 +176,11 @@ fn decide(node: &Node, offer: &Offer) -> Result<Result<(Permit, Screened), Refus
             "offer.price_micro_max",
             offer.price_micro_max.to_string(),
         )));
+    }
+    let is_guest = offer.home != *node.member();
+    let unsaved = unsaved_too_long(&offer.spec, node.treaty.sharing, site, node.member());
+    if let Some(refusal) = unsaved.filter(|_| is_guest) {
+        return Ok(Err(Refusals::one(refusal)));
     }
     let records = match records(node, offer) {
         Ok(records) => records,
@@ -423,6 +428,8 @@ fn keep(
         admitted_at: now,
         not_before: None,
         started_at: None,
+        notice_at: None,
+        reclaimed: 0,
         receipt: None,
     };
     hosted::insert(tx, &job)?;

@@ -73,9 +73,15 @@ pub(super) fn receipt(
     let missing =
         || StepError::refused(RefusalCode::OfferNotForUs, node.member(), [("site.id", job.site.to_string())]);
     let (site, _) = node.own_site(&job.site).ok_or_else(missing)?;
-    let site_failed = matches!(outcome.exit, Exit::SiteFault(_));
+    let is_paid = match outcome.exit {
+        // What a site fails is not paid, nor is work that nothing is left of because the owner needed the place.
+        Exit::SiteFault(_) => false,
+        Exit::Reclaimed => offer.spec.checkpoint.is_some(),
+        Exit::Code(_) | Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit | Exit::Cancelled => true,
+    };
     let task = task_resources(&offer.spec);
     let price = price_micro(&site.tariff, task, outcome.usage.wall_ms);
+    let charged = node.store.read(|connection| ledger::charged_before(connection, job.job, job.attempt))?;
     let co2_ug = carbon(site, task, &outcome);
     let outputs = outcome.outputs.into_iter().map(|output| {
         let (class, held_by) = export_decision(node, offer, site, &output.name, None);
@@ -98,8 +104,12 @@ pub(super) fn receipt(
             sources: outcome.usage.sources,
         },
         limits_enforced: outcome.limits_enforced,
-        // What a site fails is not paid, and nothing is ever paid above the ceiling that home reserved.
-        price_micro: if site_failed { 0 } else { price.min(offer.price_micro_max) },
+        // Nothing is ever paid above the ceiling that home reserved, however many attempts there are.
+        price_micro: if is_paid {
+            price.min(offer.price_micro_max.saturating_sub(charged)).max(0)
+        } else {
+            0
+        },
         energy_uwh: energy_uwh(&site.energy, task, outcome.usage.wall_ms),
         co2_ug,
         outputs: outputs.collect(),
@@ -140,6 +150,7 @@ fn wire_exit(exit: Exit) -> WireExit {
         Exit::MemoryLimit => WireExit::MemoryLimit,
         Exit::Cancelled => WireExit::Cancelled,
         Exit::SiteFault(reason) => WireExit::SiteFault(reason),
+        Exit::Reclaimed => WireExit::Reclaimed,
     }
 }
 
@@ -201,7 +212,7 @@ async fn record(
         job.receipt = Some(signed);
         hosted::update(tx, &job)?;
         let (key, now_ms) = (receipt.receipt.to_string(), u64::try_from(now.as_millisecond()).unwrap_or(0));
-        for pending in [Effect::Stage, Effect::Start, Effect::Stop] {
+        for pending in [Effect::Stage, Effect::Start, Effect::Stop, Effect::Reclaim] {
             outbox::forget(tx, id, pending)?;
         }
         outbox::put(tx, &home_lane, Effect::Receipt, id, &key, now_ms)?;
@@ -242,6 +253,10 @@ pub async fn wipe(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
             // A job that the engine never took over left nothing.
             Ok(()) | Err(crate::engines::EngineError::Unknown { .. }) => {}
             Err(error) => return Err(error.into()),
+        }
+        if job.state == HostState::Finished {
+            // No attempt comes that could go on from it.
+            run::engine(node, &job.site)?.wipe_checkpoint(job.job).await?;
         }
     }
     let id = waiting.id;

@@ -4,7 +4,7 @@
 //! ```text
 //! home   submit ─ (wait) ─ identity ─ place ─► offer ─► settle ─► fetch              cancel
 //! host                                   admit ─► stage ─► watch, run ─► meter       release, deliver, hold
-//!                                                              └ retry ┘
+//!                                                              └ retry, reclaim ┘
 //! ```
 //!
 //! Every step has three beats: read the facts, decide (pure, in `sta_decide`), record. State, audit entry and outgoing
@@ -43,12 +43,14 @@ pub mod meter;
 pub mod offer;
 pub mod place;
 mod preserved;
+pub mod reclaim;
 pub mod registry;
 pub mod release;
 pub mod retry;
 pub mod run;
 pub mod settle;
 pub mod stage;
+pub mod standing;
 pub mod stop_order;
 pub mod submit;
 pub mod training;
@@ -139,6 +141,7 @@ pub async fn carry_out(node: &Node, waiting: &Waiting) -> Result<(), StepError> 
         Effect::Stage => stage::stage(node, waiting).await,
         Effect::Start => run::start(node, waiting).await,
         Effect::Stop => run::stop(node, waiting).await,
+        Effect::Reclaim => reclaim::carry_out(node, waiting).await,
         Effect::Suspend | Effect::Resume => hold::carry_out(node, waiting).await,
         Effect::Wipe => meter::wipe(node, waiting).await,
         Effect::Progress => run::report_progress(node, waiting).await,

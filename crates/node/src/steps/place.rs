@@ -2,7 +2,7 @@
 //! May it run where, and where best: home authorizes every site of the treaty and ranks those that may and can.
 
 use sta_decide::{
-    admit::{SiteLoad, admit, demand_of},
+    admit::{SiteLoad, admit, demand_of, unsaved_too_long},
     authorize::{Permit, authorize},
     facts::{RunFacts, RunInputs},
     place::{Candidate, Placement, place},
@@ -136,7 +136,10 @@ fn permit(
     asked: &Asked<'_>,
     note: &CandidateNote,
 ) -> Result<Verdict<Permit>, StoreError> {
-    if let Some(refusals) = ruled_out(node, site, asked.spec) {
+    let is_guest = site.member != *node.member();
+    let unsaved =
+        || unsaved_too_long(asked.spec, node.treaty.sharing, site, node.member()).map(Refusals::one);
+    if let Some(refusals) = ruled_out(node, site, asked.spec).or_else(|| unsaved().filter(|_| is_guest)) {
         return Ok(Verdict::Refused(refusals));
     }
     let inputs = RunInputs {
@@ -167,7 +170,7 @@ fn permit(
         demand_of(asked.spec),
         site,
         SiteLoad { queued_max: 1, ..SiteLoad::default() },
-        site.member != *node.member(),
+        is_guest,
     );
     Ok(could.map_granted(|admitted| admitted.permit().clone()))
 }

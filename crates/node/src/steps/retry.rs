@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Retry: a job whose site failed it is tried again, as often as its description allows. Each attempt has its own receipt.
+//! Retry: a job whose site failed it is tried again, as often as its description allows, and one whose site its owner needed as
+//! often as it takes. Each attempt has its own receipt.
 
 use std::time::Duration;
 
@@ -32,20 +33,27 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// The store failed, or an output could not be taken over: the engine still has the outcome, and it is tried again.
 pub async fn attempt_ended(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<(), StepError> {
     let offer = stage::offer_of(job)?;
-    let by_site = matches!(outcome.exit, Exit::SiteFault(_));
-    if by_site && job.attempt < offer.spec.attempts_max && !job.cancel_asked {
+    let goes_on = match outcome.exit {
+        Exit::SiteFault(_) => job.attempt.saturating_sub(job.reclaimed) < offer.spec.attempts_max,
+        Exit::Reclaimed => true,
+        Exit::Code(_) | Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit | Exit::Cancelled => false,
+    };
+    if goes_on && !job.cancel_asked {
         let left_nothing =
             Outcome { outputs: Vec::new(), outputs_missing: offer.spec.outputs.clone(), ..outcome.clone() };
         if go_on(node, job, &offer, left_nothing).await? {
             return Ok(());
         }
     }
-    meter::finish(node, job, outcome).await
+    // Home has taken it back, and so nothing follows.
+    let exit = if outcome.exit == Exit::Reclaimed { Exit::Cancelled } else { outcome.exit };
+    meter::finish(node, job, Outcome { exit, ..outcome }).await
 }
 
 /// Receipt, audit entry, the next attempt and the end of the last one's files are one record. False when home has taken the
 /// job back in the meantime: then this attempt was the last.
 async fn go_on(node: &Node, job: &HostedJob, offer: &Offer, outcome: Outcome) -> Result<bool, StepError> {
+    let is_reclaimed = outcome.exit == Exit::Reclaimed;
     let mut receipt = meter::receipt(node, job, offer, outcome)?;
     receipt.goes_on = true;
     let signed = Signed::sign(&receipt, &node.keys.signing).map_err(|error| StepError::Damaged {
@@ -78,9 +86,18 @@ async fn go_on(node: &Node, job: &HostedJob, offer: &Offer, outcome: Outcome) ->
             at: now,
         });
         (job.state, job.attempt, job.started_at) = (HostState::Ready, ended.attempt + 1, None);
-        job.not_before = now.checked_add(pause_after(ended.attempt)).ok();
+        job.notice_at = None;
+        if is_reclaimed {
+            // Nothing is wrong with the site: the job goes on as soon as its turn comes.
+            (job.reclaimed, job.not_before) = (job.reclaimed + 1, None);
+        } else {
+            let faults = ended.attempt.saturating_sub(job.reclaimed);
+            job.not_before = now.checked_add(pause_after(faults)).ok();
+        }
         hosted::update(tx, &job)?;
-        outbox::forget(tx, ended.job, Effect::Start)?;
+        for pending in [Effect::Start, Effect::Reclaim] {
+            outbox::forget(tx, ended.job, pending)?;
+        }
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
         outbox::put(tx, &home_lane, Effect::Receipt, ended.job, &receipt.receipt.to_string(), now_ms)?;
         // In the lane of the next start, and before it: what the last attempt left is gone when the next one begins.

@@ -21,6 +21,7 @@ use crate::{
         hosted::{self, HostState, HostedJob},
         jobs::{self, HomeJob, HomeState},
         outbox::{self, Effect, Lane, Waiting},
+        reclaims::{self, Notices},
     },
 };
 
@@ -143,6 +144,7 @@ pub(super) fn described(node: &Node, id: RunId, offer: &Offer) -> EngineJob {
         gpus: spec.gpus,
         time_limit_s: spec.time_limit_s,
         network: spec.network,
+        checkpoint: spec.checkpoint.is_some(),
         environment: Vec::new(),
     }
 }
@@ -172,7 +174,7 @@ pub(super) async fn began(node: &Node, job: &HostedJob, started_at: Timestamp) -
     Ok(())
 }
 
-/// Tells home that the job runs, and why it is or was suspended: what the record says now, however old the effect is.
+/// Tells home that the job runs, why it is or was suspended, and that it was given notice: what the record says now, however old the effect is.
 ///
 /// # Errors
 /// Home is away: told again later.
@@ -180,13 +182,15 @@ pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepE
     let (job, holds) = node.store.read(|connection| {
         Ok((hosted::find(connection, waiting.job)?, holds::of(connection, waiting.job)?))
     })?;
-    if let Some(job) = job.filter(|job| job.started_at.is_some() || !holds.is_empty()) {
+    let has_news = |job: &HostedJob| job.started_at.is_some() || job.notice_at.is_some() || !holds.is_empty();
+    if let Some(job) = job.filter(has_news) {
         let progress = Progress {
             version: VERSION,
             job: job.job,
             host: node.member().clone(),
             attempt: job.attempt,
             started_at: job.started_at,
+            notice_at: job.notice_at,
             holds,
         };
         let signed = Signed::sign(&progress, &node.keys.signing).map_err(|error| StepError::Damaged {
@@ -213,9 +217,10 @@ pub async fn report_progress(node: &Node, waiting: &Waiting) -> Result<(), StepE
 }
 
 /// The idempotency key of the word that an attempt began: the job's id, and for later attempts one that follows from both. Where
-/// it tells of suspensions it follows from the whole document, since no two such words need be the same.
+/// it tells of suspensions or of a notice it follows from the whole document, since no two such words need be the same.
 fn progress_key(run: RunId, progress: &Progress, signed: &Signed<Progress>) -> uuid::Uuid {
-    let text = match (progress.holds.is_empty(), run.attempt) {
+    let tells_begin_alone = progress.holds.is_empty() && progress.notice_at.is_none();
+    let text = match (tells_begin_alone, run.attempt) {
         (true, 1) => return uuid::Uuid::from_bytes(*run.job.as_bytes()),
         (true, _) => format!("progress {run}"),
         (false, _) => format!("progress {run} {}", signed.digest()),
@@ -259,8 +264,13 @@ fn note_running(tx: &Tx<'_>, progress: &Progress, host: &MemberId, is_own: bool)
     if !is_own {
         holds::replace(tx, job.id, &progress.holds)?;
     }
+    let is_current = !job.state.is_final() && job.attempt == progress.attempt;
+    let notices = reclaims::at_home(tx.connection(), job.id)?;
+    if is_current && notices.notice_at != progress.notice_at {
+        reclaims::note_at_home(tx, job.id, Notices { notice_at: progress.notice_at, ..notices })?;
+    }
     // Word of an earlier attempt may come late.
-    let began = progress.started_at.filter(|_| !job.state.is_final() && job.attempt == progress.attempt);
+    let began = progress.started_at.filter(|_| is_current);
     if let Some(began) = began {
         job.started_at = Some(began);
         if job.admission.is_some() {

@@ -22,6 +22,7 @@ use crate::{
         jobs::{self, HomeJob, HomeState},
         ledger::{self, Transfer},
         outbox::{self, Effect, Lane, Waiting},
+        reclaims::{self, Notices, RECLAIMS_MAX},
     },
 };
 
@@ -91,6 +92,9 @@ async fn receive_attempt(
         ledger::keep_receipt(tx, &receipt, &delivery.receipt, &period_of(receipt.ended_at), &line)?;
         (job.state, job.attempt, job.started_at) = (HomeState::Admitted, receipt.attempt + 1, None);
         jobs::update(tx, &job)?;
+        let reclaimed = reclaims::at_home(tx.connection(), job.id)?.reclaimed;
+        let reclaimed = reclaimed + u32::from(receipt.exit == Exit::Reclaimed);
+        reclaims::note_at_home(tx, job.id, Notices { notice_at: None, reclaimed })?;
         outbox::forget(tx, job.id, Effect::Offer)?;
         let payload = serde_json::json!({"receipt": delivery.receipt.digest(), "exit": receipt.exit, "attempt": receipt.attempt});
         tx.audit(PendingEntry { kind: "job.attempt-ended", subject: job.id.to_string(), payload, at: now });
@@ -161,20 +165,32 @@ fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Ver
     offer::check_admission(node, &job, from, &delivery.admission)
         .map_err(|refusal| StepError::Refused(sta_decide::verdict::Refusals::one(refusal)))?;
     let ceiling = delivery.admission.verify(key).map_err(|error| wrong(error.to_string()))?.price_micro_max;
-    if receipt.price_micro < 0 || receipt.price_micro > ceiling {
+    let (charged, reclaimed) = node.store.read(|connection| {
+        let charged = ledger::charged_before(connection, receipt.job, receipt.attempt)?;
+        Ok((charged, reclaims::at_home(connection, receipt.job)?.reclaimed))
+    })?;
+    if receipt.price_micro < 0 || receipt.price_micro > ceiling.saturating_sub(charged) {
         return Err(wrong(format!(
-            "the price {} is not within 0 and the reserved {ceiling}",
+            "the price {} is not within 0 and the reserved {ceiling}, of which {charged} are used up",
             receipt.price_micro
         )));
     }
-    let last = receipt.attempt >= job.spec.attempts_max;
-    if receipt.goes_on && (last || receipt.price_micro != 0 || !matches!(receipt.exit, Exit::SiteFault(_))) {
-        return Err(wrong(format!("attempt {} may not be followed by another", receipt.attempt)));
+    let is_lawful = match (&receipt.exit, receipt.goes_on) {
+        (Exit::Reclaimed, goes_on) => goes_on && reclaimed <= RECLAIMS_MAX,
+        (Exit::SiteFault(_), true) => {
+            let faults = receipt.attempt.saturating_sub(reclaimed);
+            faults < job.spec.attempts_max && receipt.price_micro == 0
+        }
+        (_, goes_on) => !goes_on,
+    };
+    if !is_lawful {
+        let what = if receipt.goes_on { "may not be followed" } else { "is to be followed" };
+        return Err(wrong(format!("attempt {} {what} by another", receipt.attempt)));
     }
     Ok(receipt)
 }
 
-/// Pays what the receipt says from what was set aside; the rest is free again.
+/// Pays what the receipt and those of earlier attempts say from what was set aside; the rest is free again.
 fn post_credits(
     tx: &Tx<'_>,
     job: &HomeJob,
@@ -187,17 +203,22 @@ fn post_credits(
     let damaged = |problem: String| StoreError::Damaged { what: "account", problem };
     let account = ledger::account(tx.connection(), &job.project)?
         .ok_or_else(|| damaged("its project is gone".to_owned()))?;
-    let after = sta_decide::ledger::post(account, reserved, receipt.price_micro)
-        .map_err(|error| damaged(error.to_string()))?;
-    ledger::transfer(tx, id, (job.id, &job.project), Transfer::Post(hold), receipt.price_micro, after, now)
+    let amount = receipt.price_micro + ledger::charged_before(tx.connection(), receipt.job, receipt.attempt)?;
+    let after =
+        sta_decide::ledger::post(account, reserved, amount).map_err(|error| damaged(error.to_string()))?;
+    ledger::transfer(tx, id, (job.id, &job.project), Transfer::Post(hold), amount, after, now)
 }
 
 fn final_state(exit: &Exit) -> HomeState {
     match exit {
         Exit::Code(0) => HomeState::Completed,
-        Exit::Code(_) | Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit | Exit::SiteFault(_) => {
-            HomeState::Failed
-        }
+        // A reclaimed attempt is never the last: the check before has seen to it.
+        Exit::Code(_)
+        | Exit::Signal(_)
+        | Exit::TimeLimit
+        | Exit::MemoryLimit
+        | Exit::SiteFault(_)
+        | Exit::Reclaimed => HomeState::Failed,
         Exit::Cancelled => HomeState::Cancelled,
     }
 }

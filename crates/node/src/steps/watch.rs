@@ -4,9 +4,14 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use sta_protocol::{ids::SiteId, treaty::Resources};
+use rusqlite::Connection;
+use sta_decide::reclaim::choose;
+use sta_protocol::{
+    ids::{JobId, MemberId, SiteId},
+    treaty::Resources,
+};
 
-use super::{StepError, hold, retry, run};
+use super::{StepError, hold, reclaim, retry, run};
 use crate::{
     engines::{Engine, Observation, RunId},
     node::Node,
@@ -14,6 +19,7 @@ use crate::{
         StoreError, Tx,
         hosted::{self, HostState, HostedJob, ReadyJob, SiteUse, UnderWay},
         outbox::{self, Effect, Lane},
+        reclaims,
     },
 };
 
@@ -26,35 +32,40 @@ const START_MAX: (u32, u32) = (32, 256);
 /// How long somebody who asks why a job waits is kept waiting for the site's answer.
 const REASON_WAIT: Duration = Duration::from_secs(2);
 
-/// Starts waiting jobs, in the order they were admitted. A site that orders its jobs itself is given them as they come, up
-/// to a number; any other while it has room, and strictly in order: a small job never passes a large one, so that the
-/// large one's turn comes.
+/// Starts waiting jobs: those of the site's owner first, each in the order they were admitted. A site that orders its jobs itself
+/// is given them as they come, up to a number; any other while it has room, and strictly in order: a small job never passes a
+/// large one, so that the large one's turn comes. Where the owner's find no room, guests are given notice.
 ///
 /// # Errors
 /// The store failed.
 pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
     let Some((terms, settings)) = node.own_site(site) else { return Ok(()) };
     let room = Room {
+        site: site.clone(),
+        owner: node.member().clone(),
         whole: terms.resources,
         handed_over_max: run::engine(node, site)?.has_queue().then_some(settings.handed_over_max),
+        grace_s: node.treaty.sharing.map(|sharing| sharing.grace_s),
     };
-    let (owner, now) = (node.member().clone(), node.outside.now());
-    let held = node.store.read(|connection| hosted::site_use(connection, site, &owner))?;
-    let startable = |held: &SiteUse, ready: Vec<ReadyJob>| room.first_of(held, ready);
+    let now = node.outside.now();
     // Without room for the first nothing starts, and the writer is left alone.
-    let ready = node.store.read(|connection| hosted::ready(connection, site, now, room.limit(&held)))?;
-    if startable(&held, ready).is_empty() {
+    if node.store.read(|connection| room.plan(connection, now))?.is_empty() {
         return Ok(());
     }
-    let (site, lane) = (site.clone(), Lane::Engine(site.clone()));
+    let lane = Lane::Engine(site.clone());
     let put_lane = lane.clone();
     let write = node.store.write(move |tx| {
-        let held = hosted::site_use(tx.connection(), &site, &owner)?;
-        let ready = hosted::ready(tx.connection(), &site, now, room.limit(&held))?;
-        room.first_of(&held, ready).iter().try_for_each(|job| start(tx, job, &put_lane, now))
+        let plan = room.plan(tx.connection(), now)?;
+        plan.start.iter().try_for_each(|job| start(tx, job, &put_lane, now))?;
+        let mut woken = vec![put_lane];
+        for guest in &plan.leave {
+            woken.extend(reclaim::give_notice(tx, *guest, plan.first_in_want, room.grace_s, now)?);
+        }
+        Ok(woken)
     });
-    write.await?;
-    node.wake(&lane);
+    for lane in write.await? {
+        node.wake(&lane);
+    }
     Ok(())
 }
 
@@ -65,46 +76,86 @@ fn start(tx: &Tx<'_>, job: &ReadyJob, lane: &Lane, now: jiff::Timestamp) -> Resu
     outbox::put(tx, lane, Effect::Start, job.job, &job.offer_id.to_string(), now_ms)
 }
 
-/// What a site may be given.
-#[derive(Debug, Clone, Copy)]
+/// What a site may be given, and whose it is.
+#[derive(Debug, Clone)]
 struct Room {
+    site: SiteId,
+    owner: MemberId,
     whole: Resources,
     /// Of a site that orders its jobs itself, how many it may have at once, running or not.
     handed_over_max: Option<u32>,
+    /// How long the notice of a guest is; none where the treaty knows no notice.
+    grace_s: Option<u32>,
+}
+
+/// What is to be done at a site.
+#[derive(Debug, Default)]
+struct Plan {
+    start: Vec<ReadyJob>,
+    /// The guests that are to leave.
+    leave: Vec<JobId>,
+    /// The first of the owner's jobs that found no room.
+    first_in_want: Option<JobId>,
+}
+
+impl Plan {
+    fn is_empty(&self) -> bool {
+        self.start.is_empty() && self.leave.is_empty()
+    }
 }
 
 impl Room {
+    fn plan(&self, connection: &Connection, now: jiff::Timestamp) -> Result<Plan, StoreError> {
+        let held = hosted::site_use(connection, &self.site, &self.owner)?;
+        let ready = hosted::ready(connection, &self.site, &self.owner, now, self.limit(&held))?;
+        if self.handed_over_max.is_some() {
+            // It orders them by its own priorities, its owner's and its guests'.
+            return Ok(Plan { start: ready, ..Plan::default() });
+        }
+        let mut used = held.running_home.and(held.running_guests);
+        let first_without = ready.iter().position(|job| {
+            let fits = used.and(job.resources).fits_in(self.whole);
+            used = if fits { used.and(job.resources) } else { used };
+            !fits
+        });
+        let mut start = ready;
+        let wait = start.split_off(first_without.unwrap_or(start.len()));
+        let in_want: Vec<&ReadyJob> = wait.iter().take_while(|job| job.is_own).collect();
+        let leave = match in_want.first() {
+            Some(_) if self.grace_s.is_some() => self.leaving(connection, used, &in_want)?,
+            Some(_) | None => Vec::new(),
+        };
+        let first_in_want = in_want.first().map(|job| job.job);
+        Ok(Plan { start, leave, first_in_want })
+    }
+
+    /// The guests that make room for as many of the owner's jobs as they can, in their order.
+    fn leaving(
+        &self,
+        connection: &Connection,
+        used: Resources,
+        in_want: &[&ReadyJob],
+    ) -> Result<Vec<JobId>, StoreError> {
+        let guests = reclaims::guests(connection, &self.site, &self.owner)?;
+        let own_leaving = reclaims::own_leaving(connection, &self.site, &self.owner)?;
+        let free = self.whole.without(used).and(own_leaving);
+        let (mut need, mut leave) = (Resources::default(), Vec::new());
+        for job in in_want {
+            need = need.and(job.resources);
+            match choose(&guests, free, need) {
+                Some(chosen) => leave = chosen,
+                None => break,
+            }
+        }
+        Ok(leave)
+    }
+
     /// How many waiting jobs are worth a look.
     fn limit(&self, held: &SiteUse) -> u32 {
         match self.handed_over_max {
             Some(most) => most.saturating_sub(held.jobs_running).min(START_MAX.1),
             None => START_MAX.0,
         }
-    }
-
-    /// Those at the head of the queue for which there is room.
-    fn first_of(&self, held: &SiteUse, ready: Vec<ReadyJob>) -> Vec<ReadyJob> {
-        if self.handed_over_max.is_some() {
-            return ready;
-        }
-        let mut used = add(held.running_home, held.running_guests);
-        let fits = |job: &ReadyJob| {
-            used = add(used, job.resources);
-            fits(used, self.whole)
-        };
-        ready.into_iter().take_while(fits).collect()
-    }
-}
-
-fn fits(used: Resources, whole: Resources) -> bool {
-    used.cpu_cores <= whole.cpu_cores && used.memory_bytes <= whole.memory_bytes && used.gpus <= whole.gpus
-}
-
-fn add(a: Resources, b: Resources) -> Resources {
-    Resources {
-        cpu_cores: a.cpu_cores.saturating_add(b.cpu_cores),
-        memory_bytes: a.memory_bytes.saturating_add(b.memory_bytes),
-        gpus: a.gpus.saturating_add(b.gpus),
     }
 }
 

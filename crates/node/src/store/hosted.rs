@@ -82,6 +82,10 @@ pub struct HostedJob {
     pub not_before: Option<Timestamp>,
     /// When it began.
     pub started_at: Option<Timestamp>,
+    /// When this attempt was given notice, because the site's owner needs its place.
+    pub notice_at: Option<Timestamp>,
+    /// How many attempts ended so.
+    pub reclaimed: u32,
     /// The account of it.
     pub receipt: Option<Signed<Receipt>>,
 }
@@ -94,7 +98,7 @@ impl HostedJob {
     }
 }
 
-const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt, not_before, held";
+const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt, not_before, held, notice_at, reclaimed";
 
 /// Writes a newly admitted job.
 pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
@@ -126,7 +130,7 @@ pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
 pub fn update(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
-            "UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5, attempt = ?6, not_before = ?7 WHERE job = ?1",
+            "UPDATE hosted SET state = ?2, cancel_asked = ?3, started_at = ?4, receipt = ?5, attempt = ?6, not_before = ?7, notice_at = ?8, reclaimed = ?9 WHERE job = ?1",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -137,6 +141,8 @@ pub fn update(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
                 job.receipt.as_ref().map(Signed::as_str),
                 job.attempt,
                 job.not_before.map(Timestamp::as_millisecond),
+                job.notice_at.map(Timestamp::as_millisecond),
+                job.reclaimed,
             ])
         })
         .doing("write a hosted job")
@@ -186,30 +192,44 @@ pub struct ReadyJob {
     pub offer_id: OfferId,
     /// What it would hold.
     pub resources: Resources,
+    /// Whether it is of the member that owns the site.
+    pub is_own: bool,
 }
 
-/// The jobs of a site that may start, in the order they were admitted: without those that home has taken back, those
-/// that are suspended, and those that their site failed a moment ago.
+/// The jobs of a site that may start, those of its owner first, each in the order they were admitted: without those that home has
+/// taken back, those that are suspended, and those that their site failed a moment ago.
 pub fn ready(
     connection: &Connection,
     site: &SiteId,
+    owner: &MemberId,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<ReadyJob>, StoreError> {
-    let sql = "SELECT job, offer_id, cpu_cores, memory_bytes, gpus FROM hosted WHERE site = ?1 AND state = 'ready'
-               AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?2) ORDER BY admitted_at, job LIMIT ?3";
-    let rows: Vec<(String, String, [i64; 3])> = connection
-        .prepare_cached(sql)
-        .and_then(|mut query| {
-            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?]));
-            query.query_map(params![site.as_str(), now.as_millisecond(), limit], row)?.collect()
-        })
-        .doing("list the jobs that wait for room")?;
-    rows.iter()
-        .map(|(job, offer_id, held)| {
-            Ok(ReadyJob { job: parse(job)?, offer_id: parse(offer_id)?, resources: resources(*held) })
-        })
-        .collect()
+    let of = |home: &str, is_own: bool, limit: u32| {
+        let sql = format!(
+            "SELECT job, offer_id, cpu_cores, memory_bytes, gpus FROM hosted WHERE site = ?1 AND state = 'ready' AND {home}
+             AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?3) ORDER BY admitted_at, job LIMIT ?4"
+        );
+        let rows: Vec<(String, String, [i64; 3])> = connection
+            .prepare_cached(&sql)
+            .and_then(|mut query| {
+                let row =
+                    |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?]));
+                let values = params![site.as_str(), owner.as_str(), now.as_millisecond(), limit];
+                query.query_map(values, row)?.collect()
+            })
+            .doing("list the jobs that wait for room")?;
+        let read = |(job, offer_id, held): &(String, String, [i64; 3])| {
+            Ok(ReadyJob { job: parse(job)?, offer_id: parse(offer_id)?, resources: resources(*held), is_own })
+        };
+        rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()
+    };
+    let mut ready = of("home = ?2", true, limit)?;
+    let places = limit.saturating_sub(u32::try_from(ready.len()).unwrap_or(limit));
+    if places > 0 {
+        ready.extend(of("home != ?2", false, places)?);
+    }
+    Ok(ready)
 }
 
 /// The engine is to be told to start it.
@@ -363,7 +383,7 @@ pub fn refusals_of(connection: &Connection, offer: OfferId) -> Result<Option<Vec
     text.as_deref().map(from_json).transpose()
 }
 
-fn resources([cpu_cores, memory_bytes, gpus]: [i64; 3]) -> Resources {
+pub(super) fn resources([cpu_cores, memory_bytes, gpus]: [i64; 3]) -> Resources {
     Resources {
         cpu_cores: u32::try_from(cpu_cores).unwrap_or(u32::MAX),
         memory_bytes: memory_bytes.unsigned_abs(),
@@ -381,6 +401,8 @@ struct Raw {
     attempt: u32,
     not_before: Option<i64>,
     is_held: bool,
+    notice_at: Option<i64>,
+    reclaimed: u32,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -394,6 +416,8 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         attempt: row.get(14)?,
         not_before: row.get(15)?,
         is_held: row.get(16)?,
+        notice_at: row.get(17)?,
+        reclaimed: row.get(18)?,
     })
 }
 
@@ -417,6 +441,8 @@ fn read(raw: Raw) -> Result<HostedJob, StoreError> {
         receipt: raw.receipt.map(signed).transpose()?,
         attempt: raw.attempt,
         not_before: raw.not_before.map(timestamp).transpose()?,
+        notice_at: raw.notice_at.map(timestamp).transpose()?,
+        reclaimed: raw.reclaimed,
     })
 }
 

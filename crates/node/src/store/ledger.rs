@@ -13,6 +13,7 @@ use sta_protocol::{
 use super::{
     Doing, StoreError, Tx,
     jobs::{from_json, json, signed},
+    spans,
 };
 
 /// One immutable transfer.
@@ -105,8 +106,8 @@ pub fn keep_receipt(
                 signed.as_str(),
             ])
         })
-        .doing("keep a receipt")
-        .map(|_rows| ())
+        .doing("keep a receipt")?;
+    spans::note(tx, receipt)
 }
 
 /// A receipt by its id.
@@ -138,6 +139,19 @@ pub fn receipts_of(connection: &Connection, job: JobId) -> Result<Vec<Signed<Rec
         .and_then(|mut query| query.query_map([job.to_string()], |row| row.get(0))?.collect())
         .doing("read the receipts of a job")?;
     texts.into_iter().map(signed).collect()
+}
+
+/// What the attempts of a job before this one came to.
+pub fn charged_before(connection: &Connection, job: JobId, attempt: u32) -> Result<i64, StoreError> {
+    if attempt <= 1 {
+        return Ok(0);
+    }
+    connection
+        .prepare_cached(
+            "SELECT coalesce(SUM(json_extract(line, '$.price_micro')), 0) FROM receipts WHERE job = ?1 AND attempt < ?2",
+        )
+        .and_then(|mut query| query.query_row(params![job.to_string(), attempt], |row| row.get(0)))
+        .doing("add up the attempts of a job")
 }
 
 /// The lines of a period between two members, in the order of the receipts' ids.

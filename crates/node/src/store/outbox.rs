@@ -26,13 +26,15 @@ pub enum Effect {
     Start,
     /// Host: stop the job at the engine.
     Stop,
+    /// Host: have the engine give a guest notice.
+    Reclaim,
     /// Host: have the engine hold the job where it stands.
     Suspend,
     /// Host: have the engine let it go on.
     Resume,
     /// Host: remove the working directory of a finished job.
     Wipe,
-    /// Host: tell home that it runs, or why it is suspended.
+    /// Host: tell home that it runs, why it is suspended, or that it was given notice.
     Progress,
     /// Host: send the receipt.
     Receipt,
@@ -45,7 +47,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Decide,
         Self::Offer,
         Self::Withdraw,
@@ -53,6 +55,7 @@ impl Effect {
         Self::Stage,
         Self::Start,
         Self::Stop,
+        Self::Reclaim,
         Self::Suspend,
         Self::Resume,
         Self::Wipe,
@@ -74,6 +77,7 @@ impl Effect {
             Self::Stage => "stage",
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Reclaim => "reclaim",
             Self::Suspend => "suspend",
             Self::Resume => "resume",
             Self::Wipe => "wipe",

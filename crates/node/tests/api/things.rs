@@ -9,7 +9,7 @@ use sta_node::http::openapi;
 use sta_protocol::{
     data_protection::AboutPeople,
     federation::{DatasetFile, Exit, StatementLine, TaskFailure, TasksEnd, Usage, UsageSource, UsageSources},
-    job::{InputFile, JobSpec, JobTraining, Objective, Shape},
+    job::{Checkpoint, InputFile, JobSpec, JobTraining, Objective, Shape},
     treaty::{Resources, SignedTreaty},
 };
 
@@ -118,6 +118,7 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
         attempts_max: 2,
         site_options: options,
         inputs_about: Some(AboutPeople::default()),
+        checkpoint: Some(Checkpoint { on_signal: true, every_s: Some(60) }),
         ..super::training::training("juelich", 1)
     };
     let submission = world.ca.submission("ada", world.ca.job_id(), &spec(), &[]).await;
@@ -132,6 +133,7 @@ async fn schemas_of_wire_types_have_the_fields_of_the_types() {
             }),
         ),
         ("ShapeDocument", json!(full.shape)),
+        ("CheckpointDocument", json!(full.checkpoint)),
         ("InputFileDocument", json!(input)),
         ("ObjectiveDocument", json!(Objective::CHEAPEST)),
         ("ExitDocument", json!(Exit::Code(0))),

@@ -133,6 +133,8 @@ fn a_treaty_names_every_site_ground_and_pack_when_it_is_shown() {
         "data-transfer",
         "sovereignty",
         "not signed by",
+        "30 s from SIGTERM to the end of a guest",
+        "300 s to bring files in, 60 s for each restart",
     ] {
         assert!(shown.contains(word), "{word} is missing in\n{shown}");
     }

@@ -99,6 +99,7 @@ impl Job {
             site_options: BTreeMap::new(),
             training: None,
             inputs_about: None,
+            checkpoint: None,
         };
         Self { id, truth, request: request(pair, id, spec), answered: false }
     }

@@ -19,6 +19,7 @@ use std::{
 
 mod cluster;
 mod held;
+mod notice;
 mod pair;
 mod promises;
 mod staging;

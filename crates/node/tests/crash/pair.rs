@@ -37,6 +37,11 @@ impl Pair {
     /// Founds both members with a researcher, a project, and a dataset of which only its own member knows that it has
     /// become stricter; stops them and keeps them to be copied.
     pub(super) async fn found() -> Self {
+        Self::found_under(|treaty| treaty).await
+    }
+
+    /// The same under the example treaty as `terms` writes it anew. Sofia may hand in jobs too.
+    pub(super) async fn found_under(terms: impl FnOnce(String) -> String) -> Self {
         let pair = Self { directory: tempfile::tempdir().unwrap() };
         std::fs::create_dir(pair.path("")).unwrap();
         std::fs::write(pair.path("note.txt"), NOTE).unwrap();
@@ -46,8 +51,9 @@ impl Pair {
             let url = format!("http://127.0.0.1:{port}");
             pair.sta(&[&["init", "--dir", member, "--member", member, "--url", &url], &sites[..]].concat());
         }
-        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../treaties/canada-germany.toml");
-        let template = template.to_str().unwrap();
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../treaties/canada-germany.toml");
+        let template = "template.toml";
+        std::fs::write(pair.path(template), terms(std::fs::read_to_string(example).unwrap())).unwrap();
         let members = ["--member", "ca/member.toml", "--member", "de/member.toml"];
         pair.sta(&[&["treaty", "new", "--from", template, "--out", "treaty.toml"], &members[..]].concat());
         pair.sta(&["treaty", "sign", "--dir", "ca", "treaty.toml"]);
@@ -70,6 +76,9 @@ impl Pair {
         ]);
         pair.sta(&["passport", "issue", "--profile", "ada"]);
         pair.sta(&["researcher", "add", "--dir", "de", "sofia", "--role", "safety", "--profile", "sofia"]);
+        let credits = ["--credits", "100.00", "--researcher", "sofia"];
+        pair.sta(&[&["project", "add", "--dir", "de", "lending"], &credits[..]].concat());
+        pair.sta(&["passport", "issue", "--profile", "sofia"]);
         pair.upload_note().await;
         pair.sta(&[
             "dataset", "add", "--dir", "de", "survey", "--class", "open", "--origin", "de", "note.txt",
@@ -143,12 +152,17 @@ impl Pair {
 
     /// The client of Sofia, who is responsible for safety in Germany.
     pub(super) fn sofia(&self) -> Client {
-        Profile::open(Some(&self.path("sofia"))).unwrap().client().unwrap()
+        self.profile_of("sofia").client().unwrap()
     }
 
     /// Ada's profile.
     pub(super) fn profile(&self) -> Profile {
-        Profile::open(Some(&self.path("ada"))).unwrap()
+        self.profile_of("ada")
+    }
+
+    /// Somebody's profile.
+    pub(super) fn profile_of(&self, name: &str) -> Profile {
+        Profile::open(Some(&self.path(name))).unwrap()
     }
 
     /// The client of a member's operator.

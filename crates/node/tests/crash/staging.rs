@@ -84,6 +84,7 @@ fn spec(input: &LocalFile) -> JobSpec {
         site_options: BTreeMap::new(),
         training: None,
         inputs_about: None,
+        checkpoint: None,
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 
 use http::Method;
 use serde_json::{Value, json};
-use sta_node::{cli::failure::Exit, steps::submit::SubmitRequest};
+use sta_node::{
+    cli::{failure::Exit, profile::Profile},
+    steps::submit::SubmitRequest,
+};
 use sta_protocol::{
     class::Class,
     digest::Sha256Digest,
@@ -175,6 +178,7 @@ impl Job {
             site_options: BTreeMap::new(),
             training: None,
             inputs_about: None,
+            checkpoint: None,
         };
         Self {
             id,
@@ -247,7 +251,11 @@ fn note() -> InputFile {
 }
 
 pub(super) fn request(pair: &Pair, job: JobId, spec: JobSpec) -> Value {
-    let profile = pair.profile();
+    request_of(&pair.profile(), job, spec)
+}
+
+/// What a person hands in.
+pub(super) fn request_of(profile: &Profile, job: JobId, spec: JobSpec) -> Value {
     let claims = HolderClaims {
         job,
         digest: Sha256Digest::of_json(&spec).unwrap(),

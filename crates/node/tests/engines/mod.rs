@@ -20,6 +20,7 @@ mod border;
 mod conformance;
 mod local;
 mod local_crashes;
+mod notices;
 pub(crate) mod slurm;
 mod slurm_faults;
 
@@ -142,6 +143,7 @@ fn shell(script: &str) -> EngineJob {
         gpus: 0,
         time_limit_s: 30,
         network: false,
+        checkpoint: false,
         environment: Vec::new(),
     }
 }

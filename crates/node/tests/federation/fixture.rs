@@ -36,8 +36,8 @@ use sta_protocol::{
     keys::SigningKey,
     subject::Subject,
     treaty::{
-        Energy, JurisdictionTerms, Member, Operator, PolicyPack, Resources, Series, Settlement, SignedTreaty,
-        Site, Tariff, Treaty, VerifiedTreaty, WitnessTerms,
+        Energy, JurisdictionTerms, Member, Operator, PolicyPack, Resources, Series, Settlement, Sharing,
+        SignedTreaty, Site, Tariff, Treaty, VerifiedTreaty, WitnessTerms,
     },
 };
 use tempfile::TempDir;
@@ -218,6 +218,7 @@ fn treaty(paths: &[PathBuf]) -> Treaty {
         sites: SITES.iter().map(site).collect(),
         policies: SHIPPED_PACKS.iter().map(pack).collect(),
         stop_authorities: Vec::new(),
+        sharing: Some(Sharing { grace_s: 2, ..Sharing::default() }),
     }
 }
 

@@ -31,6 +31,7 @@ use sta_protocol::{
 
 use super::chance::{Random, SimClock};
 
+mod notice;
 mod suspension;
 
 /// How long a job that is told to end takes to do so.
@@ -74,6 +75,15 @@ struct Job {
     ends_at: Timestamp,
     exit: Exit,
     wiped: bool,
+}
+
+impl Job {
+    /// Whether it was ended before it began.
+    fn is_never_to_begin(&self) -> bool {
+        !self.began
+            && matches!(self.exit, Exit::Cancelled | Exit::Reclaimed)
+            && self.ends_at <= self.begins_at
+    }
 }
 
 impl Machines {
@@ -173,7 +183,7 @@ impl SimEngine {
         let suspended = state.suspended.contains_key(&key);
         let is_due = |job: &&mut Job| !suspended && !job.began && job.begins_at <= now;
         let Some(job) = state.jobs.get_mut(&key).filter(is_due) else { return };
-        if job.exit == Exit::Cancelled && job.ends_at <= job.begins_at {
+        if job.is_never_to_begin() {
             return;
         }
         if self.has_queue() && !self.has_room(state, id) {
@@ -286,7 +296,7 @@ impl SimEngine {
         let suspended = state.suspended.contains_key(&self.key(id));
         match state.jobs.get(&self.key(id)) {
             None => Observation::Unknown,
-            Some(job) if !suspended && job.ends_at <= now && (job.began || job.exit == Exit::Cancelled) => {
+            Some(job) if !suspended && job.ends_at <= now && (job.began || job.is_never_to_begin()) => {
                 Observation::Finished(self.outcome(id, job))
             }
             Some(job) if job.began => Observation::Running { started_at: job.begins_at, suspended },
@@ -366,7 +376,7 @@ impl SimEngine {
         if failure == Some(false) {
             return Err(self.trouble());
         }
-        self.go_on(&mut state, id);
+        let stood = self.go_on(&mut state, id);
         self.advance(&mut state, id);
         let now = self.clock.now();
         let key = self.key(id);
@@ -375,7 +385,7 @@ impl SimEngine {
                 state.cancelled.entry(key).or_insert(now);
             }
             Some(job) if job.began => {
-                let ends_at = now + SignedDuration::from_millis(GRACE_MS);
+                let ends_at = now + SignedDuration::from_millis(if stood { 0 } else { GRACE_MS });
                 if ends_at < job.ends_at {
                     (job.ends_at, job.exit) = (ends_at, Exit::Cancelled);
                 }
@@ -419,6 +429,10 @@ impl Engine for SimEngine {
 
     fn cancel(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move { self.cancel_now(id) })
+    }
+
+    fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
+        Box::pin(async move { self.give_notice_now(id, grace) })
     }
 
     fn suspend(&self, id: RunId) -> Answer<'_, ()> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sta_protocol::{
     ids::SiteId,
-    job::{JobSpec, Objective, Shape},
+    job::{Checkpoint, JobSpec, Objective, Shape},
 };
 
 use super::{
@@ -166,6 +166,23 @@ impl SoFar {
     }
 }
 
+/// The site of each member that does not order its jobs itself, and its cores.
+const PLAIN_SITES: [(&str, u32); 3] = [("a-river", 4), ("b-institute", 4), ("c-annex", 2)];
+
+/// Now and then a job is for one site alone: a guest's small one, or one of the owner's that needs the whole site.
+fn meet_at_a_site(random: &mut Random, home: usize, spec: &mut JobSpec) {
+    let (at, cores) = match random.below(100) {
+        0..20 => (home, None),
+        20..45 => ((home + 1) % PLAIN_SITES.len(), Some(1)),
+        _ => return,
+    };
+    let (site, whole) = PLAIN_SITES[at];
+    spec.datasets.clear();
+    spec.purpose = "research".to_owned();
+    spec.cpu_cores = cores.unwrap_or(whole);
+    (spec.sites_allowed, spec.sites_refused) = (vec![site.parse().expect("a name")], Vec::new());
+}
+
 fn submit(random: &mut Random, number: usize) -> Operation {
     let fixture = fixture();
     let person = random.below(fixture.people.len());
@@ -180,7 +197,7 @@ fn submit(random: &mut Random, number: usize) -> Operation {
     };
     let own_input = random.percent(30);
     let with_output = random.percent(60);
-    let spec = JobSpec {
+    let mut spec = JobSpec {
         version: 1,
         name: format!("job-{number}"),
         command: vec!["train".to_owned()],
@@ -207,7 +224,9 @@ fn submit(random: &mut Random, number: usize) -> Operation {
         site_options: BTreeMap::new(),
         training: None,
         inputs_about: None,
+        checkpoint: random.percent(50).then_some(Checkpoint { on_signal: true, every_s: None }),
     };
+    meet_at_a_site(random, fixture.people[person].home, &mut spec);
     let after = (number > 0 && random.percent(35)).then(|| random.below(number));
     Operation::Submit { person, spec: Box::new(spec), after }
 }

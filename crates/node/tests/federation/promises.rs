@@ -16,7 +16,7 @@ use sta_node::{
         StoreError, audit,
         hosted::{self, HostState, HostedJob},
         jobs::{self, HomeJob, HomeState},
-        ledger, outbox,
+        ledger, outbox, reclaims,
     },
 };
 use sta_protocol::{
@@ -215,8 +215,17 @@ fn check_attempts(world: &World, job: &HomeJob, starts: &[Start]) -> Checked {
     let numbers = receipts.iter().map(|receipt| receipt.attempt).eq(1..=last);
     let goes_on = |receipt: &Receipt| receipt.goes_on == (receipt.attempt < last);
     let by_site = |receipt: &Receipt| matches!(receipt.exit, Exit::SiteFault(_)) && receipt.price_micro == 0;
-    let lawful = receipts.iter().all(|receipt| goes_on(receipt) && (!receipt.goes_on || by_site(receipt)));
-    let allowed = last <= job.spec.attempts_max && kept.last() == job.receipt.as_ref();
+    let by_owner =
+        |receipt: &Receipt| receipt.exit == Exit::Reclaimed && Some(&receipt.home) != job.host.as_ref();
+    let may_go_on = |receipt: &Receipt| by_site(receipt) || by_owner(receipt);
+    let lawful = receipts.iter().all(|receipt| goes_on(receipt) && (!receipt.goes_on || may_go_on(receipt)));
+    let reclaimed = receipts.iter().filter(|receipt| receipt.exit == Exit::Reclaimed).count();
+    let counted = last - u32::try_from(reclaimed).expect("few");
+    let allowed = counted <= job.spec.attempts_max && kept.last() == job.receipt.as_ref();
+    // A job that saves its work pays for each attempt, and never more than was set aside; any other for its last alone.
+    let saves = job.spec.checkpoint.is_some();
+    let lawful =
+        lawful && receipts.iter().filter(|receipt| receipt.goes_on).all(|one| saves || one.price_micro == 0);
     if !numbers || !lawful || !allowed {
         return broken(format!("job {} with {} attempts: {receipts:?}", job.id, job.spec.attempts_max));
     }
@@ -267,7 +276,10 @@ fn check_waiting(world: &World, job: &HomeJob, began: bool) -> Checked {
 fn check_payments(world: &World, member: usize, jobs: &[HomeJob]) -> Checked {
     let mut paid: BTreeMap<&str, i64> = BTreeMap::new();
     for job in jobs {
-        let price = receipt_of(job)?.map_or(0, |receipt| receipt.price_micro);
+        let mut price = 0;
+        for kept in ledger::receipts_of(world.store(member), job.id)? {
+            price += verified(job, &kept)?.price_micro;
+        }
         *paid.entry(job.project.as_str()).or_default() += price;
     }
     for (project, _) in PROJECTS {
@@ -432,6 +444,8 @@ pub(super) fn outcomes(world: &World) -> Result<BTreeMap<&'static str, u64>, Vio
             *counts.entry(job.state.as_str()).or_default() += 1;
             let abroad = job.admission.is_some() && job.host != Some(member_id(member));
             *counts.entry("tried again").or_default() += u64::from(job.attempt > 1);
+            let reclaimed = reclaims::at_home(world.store(member), job.id)?.reclaimed;
+            *counts.entry("reclaimed").or_default() += u64::from(reclaimed);
             *counts.entry("after another").or_default() += u64::from(!job.spec.after.is_empty());
             *counts.entry(if abroad { "abroad" } else { "at home or nowhere" }).or_default() += 1;
         }

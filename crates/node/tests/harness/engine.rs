@@ -2,7 +2,8 @@
 //! An engine that runs nothing: the job's command says what it would have done.
 //!
 //! `leave TEXT [TIMES]` ends with code 0 and TEXT in every declared output, `fail CODE` ends with that code, `break TIMES` is failed by
-//! its site that often and then ends with code 0, `never` is a job that it can never run, `wait` runs until cancelled.
+//! its site that often and then ends with code 0, `never` is a job that it can never run, `wait` runs until cancelled or given
+//! notice, `finish` runs until it is given notice and ends with code 0 then.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,6 +13,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use sta_node::{
@@ -21,7 +23,7 @@ use sta_node::{
     },
     outside::Clock,
 };
-use sta_protocol::{digest::Sha256Digest, federation::UsageSources, treaty::Resources};
+use sta_protocol::{digest::Sha256Digest, federation::UsageSources, ids::JobId, treaty::Resources};
 use tokio::sync::Notify;
 
 pub(crate) struct FakeEngine {
@@ -35,6 +37,8 @@ pub(crate) struct FakeEngine {
     looks: AtomicU32,
     suspended: Mutex<BTreeSet<RunId>>,
     wiped: Mutex<BTreeSet<RunId>>,
+    notices: Mutex<Vec<(RunId, Duration)>>,
+    checkpoints_wiped: Mutex<BTreeSet<JobId>>,
     /// Seconds for each core that a job asks for.
     wait_per_core_s: AtomicU32,
 }
@@ -51,6 +55,8 @@ impl FakeEngine {
             looks: AtomicU32::new(0),
             suspended: Mutex::default(),
             wiped: Mutex::default(),
+            notices: Mutex::default(),
+            checkpoints_wiped: Mutex::default(),
             wait_per_core_s: AtomicU32::new(0),
         }
     }
@@ -78,6 +84,16 @@ impl FakeEngine {
     /// Whether what the attempt left was removed.
     pub(crate) fn is_wiped(&self, id: RunId) -> bool {
         self.wiped.lock().unwrap().contains(&id)
+    }
+
+    /// Whom it gave notice, in that order, and how long.
+    pub(crate) fn notices(&self) -> Vec<(RunId, Duration)> {
+        self.notices.lock().unwrap().clone()
+    }
+
+    /// Whether what the job saved was removed.
+    pub(crate) fn is_checkpoint_wiped(&self, job: JobId) -> bool {
+        self.checkpoints_wiped.lock().unwrap().contains(&job)
     }
 
     /// What it was given to run.
@@ -199,6 +215,26 @@ impl Engine for FakeEngine {
             self.moves(id);
             Ok(())
         })
+    }
+
+    fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if let Some((job, observation)) = self.jobs.lock().unwrap().get_mut(&id)
+                && !matches!(observation, Observation::Finished(_))
+            {
+                let exit = if job.command == ["finish"] { Exit::Code(0) } else { Exit::Reclaimed };
+                let text = (exit == Exit::Code(0)).then_some("in time");
+                *observation = self.outcome(job, exit, text);
+                self.notices.lock().unwrap().push((id, grace));
+            }
+            self.moves(id);
+            Ok(())
+        })
+    }
+
+    fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {
+        self.checkpoints_wiped.lock().unwrap().insert(job);
+        Box::pin(async { Ok(()) })
     }
 
     fn suspend(&self, id: RunId) -> Answer<'_, ()> {

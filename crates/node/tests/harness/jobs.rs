@@ -45,6 +45,7 @@ pub(crate) fn spec() -> JobSpec {
         site_options: BTreeMap::new(),
         training: None,
         inputs_about: None,
+        checkpoint: None,
     }
 }
 

@@ -12,6 +12,7 @@ use sta_node::{
     engines::{
         Capacity,
         agent::{AgentEngine, token::directory_of},
+        local::{LocalConfig, LocalEngine},
     },
     http::router,
     keys::Keys,
@@ -85,6 +86,8 @@ enum EngineKind {
     Fake,
     /// Whoever dials in.
     Agent,
+    /// This machine, in real time.
+    Local,
 }
 
 impl World {
@@ -111,6 +114,11 @@ impl World {
     /// The same under a treaty with other terms.
     pub(crate) async fn under(terms: impl FnOnce(&mut Treaty)) -> Self {
         Self::open_over(EngineKind::Fake, roomy(), &[], terms).await
+    }
+
+    /// The same over engines that really run the jobs, on this machine.
+    pub(crate) async fn on_this_machine(terms: impl FnOnce(&mut Treaty)) -> Self {
+        Self::open_over(EngineKind::Local, roomy(), &[], terms).await
     }
 
     async fn open_over(
@@ -177,7 +185,7 @@ impl Drop for World {
 
 fn site_config(id: &SiteId, engine: EngineKind) -> SiteConfig {
     let engine = match engine {
-        EngineKind::Fake => SiteEngine::Driven(DrivenEngine::Local),
+        EngineKind::Fake | EngineKind::Local => SiteEngine::Driven(DrivenEngine::Local),
         EngineKind::Agent => SiteEngine::Agent,
     };
     SiteConfig {
@@ -261,6 +269,17 @@ impl TestNode {
             EngineKind::Agent => {
                 let agents = directory_of(directory.path(), site);
                 Arc::new(AgentEngine::open(agents, site.clone(), Capacity::default()).unwrap())
+            }
+            EngineKind::Local => {
+                let supervisor = [env!("CARGO_BIN_EXE_sta"), "supervise"].map(ToOwned::to_owned).to_vec();
+                let root = directory.path().join("jobs").join(site.as_str());
+                let has = terms.site(site).unwrap().resources;
+                let capacity = Capacity {
+                    cpu_cores: has.cpu_cores,
+                    memory_bytes: has.memory_bytes,
+                    gpus: BTreeMap::new(),
+                };
+                Arc::new(LocalEngine::open(LocalConfig::new(root, supervisor, capacity)).unwrap())
             }
         };
         let engines: Engines = sites.iter().map(|site| (site.id.clone(), engine_of(&site.id))).collect();

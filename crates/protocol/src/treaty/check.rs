@@ -30,6 +30,7 @@ impl Treaty {
         unique("sites", self.sites.iter().map(|site| &site.id))?;
         unique("policies", self.policies.iter().map(|pack| &pack.name))?;
         self.check_stop_authorities()?;
+        self.sharing.map_or(Ok(()), |sharing| sharing.check())?;
         if self.policies.is_empty() {
             return invalid(
                 "policies",

@@ -37,6 +37,16 @@ fn a_job_file_says_what_the_wire_says() {
 }
 
 #[test]
+fn a_job_file_says_how_the_job_saves_its_work() {
+    let spec_of = |text: &str| JobFile::parse(text, "job.toml").and_then(|job| job.spec(Vec::new(), None));
+    let text = format!("{GOOD}\n[checkpoint]\non_signal = true\nevery_s = 300\n");
+    let checkpoint = spec_of(&text).expect("it is whole").checkpoint;
+    assert_eq!(checkpoint, Some(Checkpoint { on_signal: true, every_s: Some(300) }));
+    let silent = told(&format!("{GOOD}\n[checkpoint]\n"));
+    assert!(silent.contains("`checkpoint` says not when the job saves its work"), "{silent}");
+}
+
+#[test]
 fn the_shipped_examples_read() {
     for example in ["digits", "hospital", "sweep"] {
         let path =

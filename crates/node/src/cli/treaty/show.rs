@@ -5,7 +5,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     ids::MemberId,
     keys::PublicKey,
-    treaty::{Series, Site, Treaty},
+    treaty::{Series, Sharing, Site, Treaty},
 };
 
 use crate::cli::print::{decimal, pairs, size, table};
@@ -69,6 +69,7 @@ pub(super) fn text(treaty: &Treaty, digest: Sha256Digest, unsigned: &[MemberId])
         ),
         table(["rule pack", "SHA-256"], packs),
     ];
+    parts.extend(treaty.sharing.map(|terms| sharing(&terms)));
     if !treaty.stop_authorities.is_empty() {
         let authorities = treaty.stop_authorities.iter().map(|authority| {
             let keys: Vec<_> = authority.keys.iter().map(PublicKey::key_id).collect();
@@ -78,6 +79,19 @@ pub(super) fn text(treaty: &Treaty, digest: Sha256Digest, unsigned: &[MemberId])
         parts.push(table(["may order a stop", "signatures", "keys"], authorities));
     }
     parts.join("\n\n")
+}
+
+/// The terms on which guests leave for the owner of a site.
+fn sharing(terms: &Sharing) -> String {
+    let Sharing { grace_s, staging_s, restart_s, unsaved_s_max } = *terms;
+    let unsaved =
+        unsaved_s_max.map_or_else(|| "without limit".to_owned(), |most| format!("at most {most} s"));
+    pairs(&[
+        ("sharing", "the owner of a site goes first, and may have guests leave".to_owned()),
+        ("notice", format!("{grace_s} s from SIGTERM to the end of a guest, who then waits again")),
+        ("without checkpoint", format!("a guest that does not save its work runs {unsaved}")),
+        ("allowed delays", format!("{staging_s} s to bring files in, {restart_s} s for each restart")),
+    ])
 }
 
 fn sites(treaty: &Treaty) -> String {

@@ -5,13 +5,13 @@ use std::{path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sta_protocol::treaty::Resources;
+use sta_protocol::{ids::JobId, treaty::Resources};
 use uuid::Uuid;
 
 use crate::engines::{Capacity, EngineError, EngineJob, Objection, Observation, RunId, Stream};
 
 /// The version of these documents; both sides must have the same.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// How long the node keeps a request for calls open while there is none.
 pub const POLL_TIME_MAX: Duration = Duration::from_secs(20);
 /// The most calls of one batch.
@@ -92,6 +92,13 @@ pub enum Method {
         /// The attempt.
         id: RunId,
     },
+    /// [`crate::engines::Engine::reclaim`].
+    Reclaim {
+        /// The attempt.
+        id: RunId,
+        /// How long it has to save its work, in milliseconds.
+        grace_ms: u64,
+    },
     /// [`crate::engines::Engine::suspend`].
     Suspend {
         /// The attempt.
@@ -130,6 +137,11 @@ pub enum Method {
     Wipe {
         /// The attempt.
         id: RunId,
+    },
+    /// [`crate::engines::Engine::wipe_checkpoint`].
+    WipeCheckpoint {
+        /// The job.
+        job: JobId,
     },
     /// [`crate::engines::Engine::expected_wait_s`].
     ExpectedWait {

@@ -3,15 +3,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
     future::Future,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use sta_protocol::{
     digest::Sha256Digest,
     ids::{JobId, SiteId},
@@ -21,8 +19,9 @@ use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
 
 use self::{
+    about::{About, Bound},
     calls::{Batch, Hello, Method, Poll, Reply, Report, without_paths},
-    content::{failed, make_private, write_whole},
+    content::make_private,
     desk::Desk,
     handed_over::HandedOver,
     spool::{Spool, strange},
@@ -32,6 +31,7 @@ use super::{
     Stream,
 };
 
+mod about;
 pub mod calls;
 mod content;
 mod desk;
@@ -81,21 +81,6 @@ struct Inner {
     fetches: Semaphore,
     /// Finished jobs that have no outputs to fetch any more.
     settled: Mutex<HashSet<RunId>>,
-}
-
-/// What the node knows of the agent, also after a restart.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct About {
-    /// The agent that the token was first shown by; only it has the records of the jobs.
-    bound: Option<Bound>,
-    capacity: Capacity,
-    has_queue: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Bound {
-    agent: Uuid,
-    token: Option<Sha256Digest>,
 }
 
 /// Why an agent is not taken.
@@ -407,6 +392,15 @@ impl Engine for AgentEngine {
         Box::pin(self.inner.done(id, "cancel the job", Method::Cancel { id }))
     }
 
+    fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        Box::pin(self.inner.done(id, "give the job notice", Method::Reclaim { id, grace_ms }))
+    }
+
+    fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {
+        Box::pin(self.inner.done(job.into(), "wipe the checkpoint", Method::WipeCheckpoint { job }))
+    }
+
     fn suspend(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(self.inner.done(id, "suspend the job", Method::Suspend { id }))
     }
@@ -464,27 +458,6 @@ impl Engine for AgentEngine {
 
     fn expected_wait_s(&self, resources: Resources) -> Option<u32> {
         self.inner.desk.expected_wait_s(resources)
-    }
-}
-
-impl About {
-    fn load(directory: &Path, capacity: Capacity) -> Result<Self, EngineError> {
-        let path = directory.join("agent.json");
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| EngineError::Record { path, reason: error.to_string() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Self { bound: None, capacity, has_queue: false })
-            }
-            Err(source) => Err(failed("read", &path, source)),
-        }
-    }
-
-    fn keep(&self, directory: &Path) -> Result<(), EngineError> {
-        let path = directory.join("agent.json");
-        let text = serde_json::to_vec(self)
-            .map_err(|error| EngineError::Record { path: path.clone(), reason: error.to_string() })?;
-        write_whole(&path, &text)
     }
 }
 

@@ -247,6 +247,13 @@ impl Agent {
                 seen.map_or_else(|error| Reply::Failed(error.into()), Reply::Observed)
             }
             Method::Cancel { id } => done(self.engine.cancel(id).await.map_err(Failed::from)),
+            Method::Reclaim { id, grace_ms } => {
+                let grace = Duration::from_millis(grace_ms);
+                done(self.engine.reclaim(id, grace).await.map_err(Failed::from))
+            }
+            Method::WipeCheckpoint { job } => {
+                done(self.engine.wipe_checkpoint(job).await.map_err(Failed::from))
+            }
             Method::Suspend { id } => done(self.engine.suspend(id).await.map_err(Failed::from)),
             Method::Resume { id } => done(self.engine.resume(id).await.map_err(Failed::from)),
             Method::Logs { id, index, stream, offset, length_max } => {

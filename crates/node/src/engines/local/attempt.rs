@@ -108,6 +108,11 @@ impl Task<'_> {
         Ok(Running { child, socket, captures, order, limits })
     }
 
+    /// The directory of all jobs.
+    fn root(&self) -> &std::path::Path {
+        self.directory.path().parent().unwrap_or(self.directory.path())
+    }
+
     fn order(&self, groups: &JobGroups) -> Order {
         let Self { directory, spec, .. } = *self;
         let own = [("PATH", spec.search_path.clone()), ("LANG", "C.UTF-8".to_owned())];
@@ -125,6 +130,7 @@ impl Task<'_> {
             environment,
             work: directory.work(),
             scratch: directory.scratch(),
+            checkpoint: spec.checkpoint.then(|| JobDirectory::checkpoint(self.root(), spec.id.job)),
             hidden: spec.hidden.clone(),
             network: spec.network,
             uid: spec.uid,
@@ -172,10 +178,20 @@ struct Running {
 }
 
 /// Why the engine ends a job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     Cancelled,
     TimeLimit,
+    Reclaimed,
+}
+
+/// A job that was asked to end.
+#[derive(Debug, Clone, Copy)]
+struct Stopping {
+    why: Stop,
+    since: Instant,
+    /// How long it has until it is killed.
+    grace: Duration,
 }
 
 type Ending = Result<(ExitStatus, Option<Stop>), String>;
@@ -195,49 +211,69 @@ fn until_the_end(
 ) -> Ending {
     let begun = Instant::now();
     let limit = Duration::from_millis(spec.time_limit_ms);
-    let grace = Duration::from_millis(spec.grace_ms);
-    let mut stop: Option<(Stop, Instant)> = None;
+    let mut stopping: Option<Stopping> = None;
     let mut suspension = Suspension::of(directory, processes);
     loop {
         let ran = begun.elapsed().saturating_sub(suspension.time());
         match statuses.recv_timeout(LOOK_EVERY.min(limit.saturating_sub(ran).max(Duration::from_millis(1)))) {
-            Ok(Ok(status)) => return Ok((status, stop.map(|(why, _)| why))),
+            Ok(Ok(status)) => return Ok((status, stopping.map(|stopping| stopping.why))),
             Ok(Err(error)) => return Err(format!("the job's end could not be learnt: {error}")),
             Err(RecvTimeoutError::Disconnected) => return Err("the job's end could not be learnt".to_owned()),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        match stop {
-            None => {
-                let why = if directory.is_cancelled() {
-                    Stop::Cancelled
-                } else {
-                    suspension.follow();
-                    if begun.elapsed().saturating_sub(suspension.time()) < limit {
-                        continue;
-                    }
-                    Stop::TimeLimit
-                };
-                stop = Some((why, Instant::now()));
-                if suspension.is_on() {
+        // A notice is all that something else may come over: the job is still computing.
+        if stopping.is_none_or(|stopping| stopping.why == Stop::Reclaimed) {
+            if !directory.is_cancelled() {
+                suspension.follow();
+            }
+            let is_over = begun.elapsed().saturating_sub(suspension.time()) >= limit;
+            let wanted = wish(directory, spec, suspension.is_on(), is_over);
+            if wanted.map(|(why, _)| why) != stopping.map(|stopping| stopping.why) {
+                stopping = wanted.map(|(why, grace)| Stopping { why, since: Instant::now(), grace });
+                match stopping {
+                    None => {}
                     // A grace period would let it go on, which somebody has forbidden.
-                    processes.kill();
-                } else {
-                    processes.terminate();
+                    Some(_) if suspension.is_on() => processes.kill(),
+                    Some(_) => processes.terminate(),
                 }
             }
-            Some((_, since)) if since.elapsed() >= grace + VANISH_MAX => {
+        }
+        if let Some(Stopping { since, grace, .. }) = stopping {
+            if since.elapsed() >= grace.saturating_add(VANISH_MAX) {
                 return Err("the job's first process cannot be killed".to_owned());
             }
-            Some((_, since)) if since.elapsed() >= grace => processes.kill(),
-            Some(_) => {}
+            if since.elapsed() >= grace {
+                processes.kill();
+            }
         }
     }
+}
+
+/// Why a task is to end now, and how long it has for that. One that stands still keeps its place, whoever needs it.
+fn wish(
+    directory: &JobDirectory,
+    spec: &SpecRecord,
+    is_suspended: bool,
+    is_over: bool,
+) -> Option<(Stop, Duration)> {
+    let grace = Duration::from_millis(spec.grace_ms);
+    if directory.is_cancelled() {
+        return Some((Stop::Cancelled, grace));
+    }
+    if is_over {
+        return Some((Stop::TimeLimit, grace));
+    }
+    let notice = directory.notice().ok().flatten().filter(|_| !is_suspended);
+    notice.map(|notice| (Stop::Reclaimed, Duration::from_millis(notice.grace_ms)))
 }
 
 fn classify(status: ExitStatus, stop: Option<Stop>, ran_out_of_memory: bool) -> Exit {
     match stop {
         Some(Stop::Cancelled) => Exit::Cancelled,
         Some(Stop::TimeLimit) => Exit::TimeLimit,
+        // It came to its end before it had to leave.
+        Some(Stop::Reclaimed) if status.success() => Exit::Code(0),
+        Some(Stop::Reclaimed) => Exit::Reclaimed,
         // The kernel may have killed a child, whose parent then failed with a code of its own.
         None if ran_out_of_memory && !status.success() => Exit::MemoryLimit,
         None => match (status.code(), status.signal()) {

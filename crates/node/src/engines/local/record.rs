@@ -2,8 +2,9 @@
 //! A job's directory: which file means what, the versioned records in it, and how they become durable.
 //!
 //! `spec.json` (the job is taken over), `cancel` (it is to end), `lock` (held by its supervisor), `started.json`
-//! (it may have begun: it is never begun again), `suspend` (it is to stand still), `suspended` (its supervisor sees that it does), `tasks` (of a job array: a line for each task that ended), `result.json` (it ended),
+//! (it may have begun: it is never begun again), `reclaim.json` (the site's owner needs its place), `suspend` (it is to stand still), `suspended` (its supervisor sees that it does), `tasks` (of a job array: a line for each task that ended), `result.json` (it ended),
 //! `stdout`, `stderr`, from the second task on `stdout.1`, `stderr.1` and so on, `work/`, `tmp/`, and `submit`, held by whoever submits it.
+//! Beside the directories of a job's attempts lies `ID.checkpoint`, in which the job saves its work.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -14,7 +15,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sta_protocol::{digest::Sha256Digest, federation::UsageSources};
+use sta_protocol::{digest::Sha256Digest, federation::UsageSources, ids::JobId};
 
 use crate::engines::{EngineError, Exit, Outcome, OutputFile, RunId, Stream, TaskEnd, Usage};
 
@@ -75,6 +76,22 @@ impl JobDirectory {
     }
     pub(super) fn is_cancelled(&self) -> bool {
         self.path.join("cancel").exists()
+    }
+    /// The notice that the job was given, with the time it has to save its work.
+    pub(super) fn notice(&self) -> Result<Option<NoticeRecord>, EngineError> {
+        read(&self.path.join("reclaim.json"))
+    }
+    /// Whether it was given notice; what does not read was not.
+    pub(super) fn is_reclaimed(&self) -> bool {
+        self.notice().is_ok_and(|notice| notice.is_some())
+    }
+    /// Records the notice; the first one stays.
+    pub(super) fn write_notice(&self, notice: NoticeRecord) -> Result<(), EngineError> {
+        if self.notice()?.is_some() { Ok(()) } else { replace(&self.path, "reclaim.json", notice) }
+    }
+    /// Where a job saves its work, beside the directories of its attempts in `root`.
+    pub(super) fn checkpoint(root: &Path, job: JobId) -> PathBuf {
+        root.join(format!("{job}.checkpoint"))
     }
     pub(super) fn is_suspension_asked(&self) -> bool {
         self.path.join("suspend").exists()
@@ -216,6 +233,8 @@ pub(super) struct SpecRecord {
     pub(super) time_limit_ms: u64,
     pub(super) grace_ms: u64,
     pub(super) network: bool,
+    #[serde(default)]
+    pub(super) checkpoint: bool,
     pub(super) environment: Vec<(String, String)>,
     pub(super) search_path: String,
     pub(super) log_bytes_max: u64,
@@ -232,6 +251,12 @@ impl SpecRecord {
     pub(super) fn is_array(&self) -> bool {
         self.count > 1
     }
+}
+
+/// The site's owner needs the job's place.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct NoticeRecord {
+    pub(super) grace_ms: u64,
 }
 
 /// How a task of a job array ended, and what all tasks up to it had used by then.

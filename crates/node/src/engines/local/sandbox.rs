@@ -29,9 +29,11 @@ use serde::{Deserialize, Serialize};
 
 /// Set, in an environment that is otherwise empty, for the process that is to become the job.
 pub(super) const STAGE_VARIABLE: &str = "STA_STAGE";
-/// The job's private directory for temporary files, and its working directory, where there is a mount namespace.
+/// The job's private directory for temporary files, its working directory, and where it saves its work, where there is a mount
+/// namespace.
 const TMP: &str = "/tmp";
 const WORK: &str = "/tmp/job";
+const CHECKPOINT: &str = "/tmp/checkpoint";
 /// Files a job may have open at once.
 const OPEN_FILES_MAX: u64 = 65_536;
 /// Processes a user may have at once, where no cgroup counts them.
@@ -44,6 +46,8 @@ pub(super) struct Order {
     pub(super) environment: Vec<(String, String)>,
     pub(super) work: PathBuf,
     pub(super) scratch: PathBuf,
+    /// Where the job saves its work, if it does.
+    pub(super) checkpoint: Option<PathBuf>,
     pub(super) hidden: Vec<String>,
     pub(super) network: bool,
     pub(super) uid: Option<u32>,
@@ -82,10 +86,11 @@ pub(super) fn send<T: Serialize>(mut socket: &UnixStream, message: &T) -> io::Re
     socket.shutdown(Shutdown::Write)
 }
 
-/// The two directories as the job sees them.
+/// The job's directories as it sees them.
 struct Inside {
     work: PathBuf,
     tmp: PathBuf,
+    checkpoint: Option<PathBuf>,
 }
 
 fn prepare(socket: &mut UnixStream) -> Result<(Order, Vec<String>, Inside), String> {
@@ -113,9 +118,11 @@ fn prepare(socket: &mut UnixStream) -> Result<(Order, Vec<String>, Inside), Stri
     held("uts-namespace", unshare(CloneFlags::CLONE_NEWUTS).is_ok());
     let inside = if held("mount-namespace", own_mounts(&order).is_ok()) {
         held("hidden-directories", order.hidden.iter().all(|path| hide(path).is_ok()));
-        Inside { work: WORK.into(), tmp: TMP.into() }
+        let checkpoint = order.checkpoint.as_ref().map(|_| CHECKPOINT.into());
+        Inside { work: WORK.into(), tmp: TMP.into(), checkpoint }
     } else {
-        Inside { work: order.work.clone(), tmp: order.scratch.clone() }
+        let checkpoint = order.checkpoint.clone();
+        Inside { work: order.work.clone(), tmp: order.scratch.clone(), checkpoint }
     };
     // Before the change of user, who may not be allowed to walk there without the mount namespace.
     let work = &inside.work;
@@ -142,6 +149,7 @@ fn begin(socket: UnixStream, order: &Order, limits: Vec<String>, inside: &Inside
         .envs(order.environment.iter().map(|(name, value)| (name, value)))
         .env("HOME", &inside.work)
         .env("TMPDIR", &inside.tmp)
+        .envs(inside.checkpoint.iter().map(|path| ("STA_CHECKPOINT_DIR", path)))
         .stdin(Stdio::null())
         .exec();
     drop(socket);
@@ -190,18 +198,27 @@ fn own_user_namespace() -> io::Result<()> {
 fn own_mounts(order: &Order) -> io::Result<()> {
     const NONE: Option<&Path> = None;
     let bind = |from: &Path, to: &Path| mount(Some(from), to, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE);
-    let place = order.scratch.join("job");
-    match fs::create_dir(&place) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    let place = place_below(&order.scratch, "job")?;
+    let saved = order.checkpoint.as_ref().map(|_| place_below(&order.scratch, "checkpoint")).transpose()?;
     unshare(CloneFlags::CLONE_NEWNS)?;
     mount(NONE, Path::new("/"), NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
     bind(&order.work, &place)?;
+    if let Some((from, to)) = order.checkpoint.as_ref().zip(saved.as_ref()) {
+        bind(from, to)?;
+    }
     bind(&order.scratch, Path::new(TMP))?;
     match empty(Path::new("/dev/shm"), "mode=1777", MsFlags::empty()) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A directory to mount over; it may be there already.
+fn place_below(scratch: &Path, name: &str) -> io::Result<PathBuf> {
+    let place = scratch.join(name);
+    match fs::create_dir(&place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(place),
     }
 }
 

@@ -40,6 +40,14 @@ pub(super) fn stage(
     Ok(())
 }
 
+/// Makes the directory in which a job saves its work: empty before its first attempt, as the last one left it before any other.
+pub(super) fn open_checkpoint(path: &Path, is_first: bool, uid: Option<u32>) -> Result<(), EngineError> {
+    if is_first {
+        remove_tree(path)?;
+    }
+    create_owned(path, uid)
+}
+
 /// Removes a directory with all that is in it; it may be gone already.
 pub(super) fn remove_tree(path: &Path) -> Result<(), EngineError> {
     match fs::remove_dir_all(path) {

@@ -71,6 +71,7 @@ fn supervise(path: &Path) -> Result<(), EngineError> {
     let outcome = match directory.started()? {
         Some(started) => clear_up(&directory, &spec, &started)?,
         None if directory.is_cancelled() => never_begun(&spec, Exit::Cancelled),
+        None if directory.is_reclaimed() => never_begun(&spec, Exit::Reclaimed),
         None => begin(&directory, &spec)?,
     };
     directory.write_result(outcome.into())?;
@@ -99,7 +100,7 @@ fn begin(directory: &JobDirectory, spec: &SpecRecord) -> Result<Outcome, EngineE
     let root = directory.path().parent().unwrap_or(directory.path());
     let cancelled = || directory.is_cancelled();
     let there = spec.gpus_from..spec.gpus_from.saturating_add(spec.gpus_there);
-    let wanted_no_more = || cancelled() || directory.is_suspension_asked();
+    let wanted_no_more = || cancelled() || directory.is_reclaimed() || directory.is_suspension_asked();
     let accelerators = loop {
         // Without accelerators in hand, which others could use meanwhile.
         suspension::wait_until_wanted(directory);
@@ -107,6 +108,7 @@ fn begin(directory: &JobDirectory, spec: &SpecRecord) -> Result<Outcome, EngineE
             .map_err(|source| failed("lock accelerators in", root, source))?;
         match acquired {
             _any if cancelled() => return Ok(never_begun(spec, Exit::Cancelled)),
+            _any if directory.is_reclaimed() => return Ok(never_begun(spec, Exit::Reclaimed)),
             _any if directory.is_suspension_asked() => {}
             Some(accelerators) => break accelerators,
             None => {

@@ -40,9 +40,10 @@ pub(super) fn run(
         wait_until_wanted(directory);
         let begun = clock.elapsed();
         let Ended { exit, wall, limits } = match ends.last().and_then(|last| ends_all(&last.exit)) {
-            // What was cancelled, or what its site fails, begins no further task.
+            // What was cancelled or reclaimed, or what its site fails, begins no further task.
             Some(exit) => Ended::never_begun(exit),
             None if directory.is_cancelled() => Ended::never_begun(Exit::Cancelled),
+            None if directory.is_reclaimed() => Ended::never_begun(Exit::Reclaimed),
             None => Task { directory, spec, accelerators, index }.run(&mut groups),
         };
         if let Some(limits) = limits {
@@ -84,7 +85,7 @@ pub(super) fn never_begun(spec: &SpecRecord, first: u32, exit: &Exit, at: Timest
 /// How the tasks after this one end, when its end is theirs too.
 fn ends_all(exit: &Exit) -> Option<Exit> {
     match exit {
-        Exit::Cancelled | Exit::SiteFault(_) => Some(exit.clone()),
+        Exit::Cancelled | Exit::Reclaimed | Exit::SiteFault(_) => Some(exit.clone()),
         Exit::Code(_) | Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit => None,
     }
 }

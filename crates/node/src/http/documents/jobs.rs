@@ -20,10 +20,11 @@ use crate::{
     steps::{dossier::Dossier, gates::weights},
     store::{
         StoreError, holds,
-        hosted::HostedJob,
+        hosted::{HostState, HostedJob},
         jobs::{HomeJob, HomeState},
         ledger, outbox,
         peers::{self, HeldOutput},
+        reclaims::{self, Notices},
         waits,
     },
     text::Language,
@@ -81,7 +82,7 @@ pub struct JobDocument {
     pub usage: Option<Usage>,
     /// Which limits and walls the engine really held.
     pub limits_enforced: Vec<String>,
-    /// What it cost.
+    /// What it cost, all its attempts together.
     pub price_micro: Option<i64>,
     /// CO2-equivalent.
     pub co2_ug: Option<i64>,
@@ -101,6 +102,10 @@ pub struct JobDocument {
     #[schema(value_type = Vec<HoldDocument>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
+    /// When its host gave the attempt under way notice, because the site's owner needs its place.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_at: Option<Timestamp>,
     /// Whether its researcher wants it stopped.
     pub cancel_asked: bool,
 }
@@ -229,6 +234,10 @@ pub struct HostedDocument {
     #[schema(value_type = Vec<HoldDocument>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
+    /// When the attempt under way was given notice, because the site's owner needs its place.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_at: Option<Timestamp>,
     /// The files it left.
     pub outputs: Vec<HostedOutputDocument>,
     /// Whether home wants it stopped.
@@ -301,7 +310,7 @@ impl JobDocument {
             shape: (!job.spec.shape.is_plain()).then(|| job.spec.shape.clone()),
             tasks: receipt.as_ref().and_then(|receipt| receipt.tasks.clone()),
             usage: receipt.as_ref().map(|receipt| receipt.usage),
-            price_micro: receipt.as_ref().map(|receipt| receipt.price_micro),
+            price_micro: receipt.as_ref().map(|receipt| price(node, receipt)).transpose()?,
             co2_ug: receipt.as_ref().map(|receipt| receipt.co2_ug),
             outputs: match &receipt {
                 Some(receipt) => receipt
@@ -323,6 +332,7 @@ impl JobDocument {
             refusals,
             waiting_for: waiting_for(node, job)?,
             holds: node.store.read(|connection| holds::of(connection, job.id))?,
+            notice_at: notices(node, job)?.notice_at,
             cancel_asked: job.cancel_asked,
         })
     }
@@ -379,6 +389,7 @@ impl HostedDocument {
             exit: receipt.map(|receipt| receipt.exit),
             outputs,
             holds: node.store.read(|connection| holds::of(connection, hosted.job))?,
+            notice_at: hosted.notice_at.filter(|_| hosted.state != HostState::Finished),
             cancel_asked: hosted.cancel_asked,
         })
     }
@@ -408,10 +419,30 @@ fn peek(receipt: &Signed<Receipt>) -> Result<Receipt, StoreError> {
         .map_err(|error| StoreError::Damaged { what: "receipt", problem: error.to_string() })
 }
 
+/// What the attempts of a job came to, up to this one.
+fn price(node: &Node, receipt: &Receipt) -> Result<i64, StoreError> {
+    let before =
+        node.store.read(|connection| ledger::charged_before(connection, receipt.job, receipt.attempt))?;
+    Ok(receipt.price_micro.saturating_add(before))
+}
+
+/// What is known of notices to a job that is not over.
+fn notices(node: &Node, job: &HomeJob) -> Result<Notices, StoreError> {
+    if job.state.is_final() {
+        return Ok(Notices::default());
+    }
+    node.store.read(|connection| reclaims::at_home(connection, job.id))
+}
+
 fn exit_code(exit: &Exit) -> Option<i32> {
     match exit {
         Exit::Code(code) => Some(*code),
-        Exit::Signal(_) | Exit::TimeLimit | Exit::MemoryLimit | Exit::Cancelled | Exit::SiteFault(_) => None,
+        Exit::Signal(_)
+        | Exit::TimeLimit
+        | Exit::MemoryLimit
+        | Exit::Cancelled
+        | Exit::SiteFault(_)
+        | Exit::Reclaimed => None,
     }
 }
 
@@ -430,6 +461,7 @@ fn waiting_for(node: &Node, job: &HomeJob) -> Result<Option<String>, StoreError>
     }
     let host = || job.host.as_ref().map_or("the host", MemberId::as_str);
     let site = || job.site.as_ref().map_or("the site", SiteId::as_str);
+    let notices = notices(node, job)?;
     Ok(match job.state {
         HomeState::Waiting => {
             let others = node.store.read(|connection| waits::of(connection, job.id))?;
@@ -440,7 +472,16 @@ fn waiting_for(node: &Node, job: &HomeJob) -> Result<Option<String>, StoreError>
             ))
         }
         HomeState::Offered => Some(format!("answer of {}", host())),
+        HomeState::Admitted if notices.reclaimed > 0 => Some(format!(
+            "room at {}, whose owner needed its place; it goes on there from what it saved",
+            site()
+        )),
         HomeState::Admitted => Some(format!("inputs and room at {}", site())),
+        HomeState::Running if notices.notice_at.is_some() => Some(format!(
+            "the end of its notice at {}: {} needs the place for its own jobs, and it saves its work and waits again",
+            site(),
+            host()
+        )),
         HomeState::Running => Some(format!("end of the run at {}", site())),
         HomeState::Completed | HomeState::Failed | HomeState::Cancelled | HomeState::Refused => None,
     })

@@ -84,6 +84,20 @@ pub struct JobSpecDocument {
     #[schema(value_type = Option<Object>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs_about: Option<serde_json::Value>,
+    /// How the job saves its work, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointDocument>,
+}
+
+/// How a job saves its work, in the directory that `STA_CHECKPOINT_DIR` names; at least one of the two is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckpointDocument {
+    /// It saves on SIGTERM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_signal: bool,
+    /// It saves by itself, at least once in so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_s: Option<u32>,
 }
 
 /// What a job says of the training run that it is part of.
@@ -162,7 +176,7 @@ pub struct ObjectiveDocument {
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExitDocument {
-    /// `code`, `signal`, `time_limit`, `memory_limit`, `cancelled` or `site_fault`.
+    /// `code`, `signal`, `time_limit`, `memory_limit`, `cancelled`, `site_fault` or `reclaimed`.
     pub kind: String,
     /// The code, the signal's number, or what the site says of its fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -47,14 +47,15 @@ impl SimEngine {
         held + wanted <= self.resources.cpu_cores
     }
 
-    /// A job that stood still has all of its time still before it.
-    pub(super) fn go_on(&self, state: &mut State, id: RunId) {
-        let Some(since) = state.suspended.remove(&self.key(id)) else { return };
-        let Some(job) = state.jobs.get_mut(&self.key(id)) else { return };
+    /// A job that stood still has all of its time still before it. Whether it did stand still.
+    pub(super) fn go_on(&self, state: &mut State, id: RunId) -> bool {
+        let Some(since) = state.suspended.remove(&self.key(id)) else { return false };
+        let Some(job) = state.jobs.get_mut(&self.key(id)) else { return true };
         let stood = self.clock.now().duration_since(since);
         job.ends_at += stood;
         if !job.began {
             job.begins_at += stood;
         }
+        true
     }
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How members stand: what was given and taken, and what a job would have done without the others.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use sta_protocol::job::JobSpec;
+
+use crate::harness::{TestNode, World, spec};
+
+/// A job of four cores for Jülich that runs until it is cancelled.
+fn endless() -> JobSpec {
+    JobSpec {
+        command: vec!["wait".to_owned()],
+        cpu_cores: 4,
+        sites_allowed: vec!["juelich".parse().unwrap()],
+        ..spec()
+    }
+}
+
+async fn ran(node: &TestNode, spec: &JobSpec) -> String {
+    let job = node.submit("ada", spec).await.ok()["id"].as_str().unwrap().to_owned();
+    node.wait_for("ada", &job, "running").await;
+    node.post("ada", &format!("/v1/jobs/{job}/cancel"), &json!({})).await.ok();
+    node.wait_for("ada", &job, "cancelled").await;
+    job
+}
+
+fn of<'a>(standing: &'a Value, kind: &str, member: &str) -> &'a Value {
+    let balances = standing["balances"].as_array().unwrap();
+    let balance = balances.iter().find(|balance| balance["processors"] == kind).unwrap();
+    balance["members"].as_array().unwrap().iter().find(|one| one["member"] == member).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_job_had_abroad_is_taken_there_and_given_here_on_both_sides_alike() {
+    let world = World::open().await;
+    world.run();
+    let job = world.ca.submit("ada", &endless()).await.ok()["id"].as_str().unwrap().to_owned();
+    world.ca.wait_for("ada", &job, "running").await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let running = world.ca.get("otto", "/v1/standing").await.ok();
+    let taken = of(&running, "cores", "ca")["taken_s"].as_u64().unwrap();
+    assert!((400..440).contains(&taken), "four cores for a hundred seconds so far: {running}");
+    ran(&world.ca, &endless()).await;
+    ran(&world.de, &endless()).await;
+    let [home, host] =
+        [world.ca.get("otto", "/v1/standing").await.ok(), world.de.get("aud", "/v1/standing").await.ok()];
+    assert_eq!(of(&home, "cores", "ca")["taken_s"], of(&host, "cores", "ca")["taken_s"]);
+    assert_eq!(of(&home, "cores", "ca")["taken_s"], of(&home, "cores", "de")["given_s"]);
+    assert_eq!(of(&host, "cores", "de")["given_s"], of(&home, "cores", "de")["given_s"]);
+    assert_eq!(
+        (&of(&home, "cores", "ca")["jobs"], &of(&host, "cores", "de")["jobs"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        (&of(&home, "cores", "ca")["violations"], of(&home, "cores", "de").get("violations")),
+        (&json!(0), Some(&json!(null)))
+    );
+    assert_eq!(of(&home, "accelerators", "ca")["jobs"], 0);
+    let with_jobs = world.ca.get("otto", "/v1/standing?jobs=true").await.ok();
+    assert_eq!((with_jobs["jobs"].as_array().unwrap().len(), home.get("jobs")), (2, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_shows_its_end_alone_beside_its_real_one() {
+    let world = World::open().await;
+    world.run();
+    let job = ran(&world.ca, &endless()).await;
+    let shown = world.ca.get("ada", &format!("/v1/jobs/{job}/standing")).await.ok();
+    assert_eq!(
+        (&shown["home_site"], &shown["processors"], &shown["kind"]),
+        (&json!("quebec-hydro"), &json!(4), &json!("cores"))
+    );
+    let at = |field: &str| -> jiff::Timestamp { shown[field].as_str().unwrap().parse().unwrap() };
+    let run_ms = i64::try_from(shown["run_ms"].as_u64().unwrap()).unwrap();
+    assert_eq!(at("alone_finished_at").duration_since(at("alone_began_at")).as_millis(), i128::from(run_ms));
+    assert_eq!(at("alone_began_at"), at("submitted_at"), "its home was empty");
+    assert_eq!(shown["is_late"], false, "it may be later by what bringing its files in takes");
+    let others = world.ca.get("eve", &format!("/v1/jobs/{job}/standing")).await;
+    assert_eq!(others.status, StatusCode::NOT_FOUND, "{}", others.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_job_has_no_standing() {
+    let world = World::open().await;
+    world.run();
+    let refused = JobSpec { purpose: "social-scoring".to_owned(), ..endless() };
+    let job = world.ca.submit("ada", &refused).await.ok();
+    assert_eq!(job["state"], "refused");
+    let path = format!("/v1/jobs/{}/standing", job["id"].as_str().unwrap());
+    assert_eq!(world.ca.get("ada", &path).await.status, StatusCode::NOT_FOUND);
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Notice to a job at the engine `local`: it saves its work and goes on from there, or is killed when its time is over.
+
+use std::time::{Duration, Instant};
+
+use sta_node::engines::{EngineJob, Exit, Observation, RunId};
+
+use super::{Site, code, finished, local::LocalSite, new_mark, processes_with, said, shell, stdout, until};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(500);
+
+/// A job that counts in a file, saves it when it is asked to leave, and goes on from what was saved.
+fn counting(count_max: u32) -> EngineJob {
+    let script = format!(
+        "trap 'cp counted $STA_CHECKPOINT_DIR/counted; exit 75' TERM
+         ls $STA_CHECKPOINT_DIR | wc -l; cp $STA_CHECKPOINT_DIR/counted . 2>/dev/null; i=$(cat counted 2>/dev/null | wc -l)
+         while [ $i -lt {count_max} ]; do i=$((i + 1)); echo $i >> counted; echo tick $i; sleep 0.05; done"
+    );
+    EngineJob { outputs: vec!["counted".to_owned()], checkpoint: true, ..shell(&script) }
+}
+
+fn next(job: &EngineJob) -> EngineJob {
+    EngineJob { id: RunId { attempt: job.id.attempt + 1, ..job.id }, ..job.clone() }
+}
+
+#[tokio::test]
+async fn a_job_that_saves_its_work_goes_on_where_it_was_and_nothing_is_counted_twice() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let mut job = counting(60);
+    for tick in [10, 30] {
+        engine.submit(&job).await.unwrap();
+        said(&*engine, job.id, &format!("tick {tick}")).await;
+        for _ in 0..2 {
+            engine.reclaim(job.id, LONG).await.unwrap();
+        }
+        let outcome = finished(&*engine, job.id).await;
+        assert_eq!(outcome.exit, Exit::Reclaimed, "{outcome:?}");
+        assert!(outcome.usage.wall_ms > 0, "what it used is metered: {outcome:?}");
+        engine.wipe(job.id).await.unwrap();
+        job = next(&job);
+    }
+    engine.submit(&job).await.unwrap();
+    let outcome = finished(&*engine, job.id).await;
+    assert_eq!(code(&outcome), 0, "{outcome:?}");
+    let counted = std::fs::read_to_string(engine.output_path(job.id, "counted").await.unwrap()).unwrap();
+    let all: String = (1..=60).map(|number| format!("{number}\n")).collect();
+    assert_eq!(counted, all, "nothing is lost and nothing is repeated");
+    let said = stdout(&*engine, job.id).await;
+    assert!(said.starts_with("1\n") && !said.contains("tick 29\n"), "it began from what was saved: {said}");
+    let first = stdout(&*engine, job.id.job.into()).await;
+    assert!(first.starts_with("0\n"), "its directory is empty at the first attempt: {first}");
+    let left = || site.root().join(format!("{}.checkpoint", job.id.job)).exists();
+    assert!(left());
+    engine.wipe_checkpoint(job.id.job).await.unwrap();
+    engine.wipe_checkpoint(job.id.job).await.unwrap();
+    assert!(!left());
+}
+
+#[tokio::test]
+async fn one_that_ignores_the_notice_is_killed_when_its_time_is_over() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let mark = new_mark();
+    let job = shell(&format!("trap '' TERM; echo on; sleep {mark}"));
+    engine.submit(&job).await.unwrap();
+    said(&*engine, job.id, "on").await;
+    let asked = Instant::now();
+    engine.reclaim(job.id, SHORT).await.unwrap();
+    let outcome = finished(&*engine, job.id).await;
+    assert_eq!(outcome.exit, Exit::Reclaimed);
+    assert!(asked.elapsed() >= SHORT, "it had its time");
+    assert!(processes_with(&mark).is_empty());
+}
+
+#[tokio::test]
+async fn one_that_comes_to_its_end_in_time_is_done() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let job = shell("trap 'echo left; exit 0' TERM; echo on; sleep 60 & wait");
+    engine.submit(&job).await.unwrap();
+    said(&*engine, job.id, "on").await;
+    engine.reclaim(job.id, LONG).await.unwrap();
+    assert_eq!(code(&finished(&*engine, job.id).await), 0);
+    engine.reclaim(job.id, LONG).await.unwrap();
+    assert_eq!(code(&finished(&*engine, job.id).await), 0, "and stays so");
+}
+
+#[tokio::test]
+async fn one_given_notice_before_it_began_never_begins() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let job = shell("echo on");
+    engine.reclaim(job.id, LONG).await.unwrap();
+    engine.submit(&job).await.unwrap();
+    let outcome = finished(&*engine, job.id).await;
+    assert_eq!((outcome.exit, outcome.usage.wall_ms), (Exit::Reclaimed, 0));
+    assert_eq!(stdout(&*engine, job.id).await, "");
+}
+
+#[tokio::test]
+async fn a_job_array_given_notice_begins_no_further_task() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let mut job = shell("[ $STA_TASK_INDEX = 0 ] && exit 0; echo on; sleep 60");
+    job.shape.count = 3;
+    engine.submit(&job).await.unwrap();
+    super::task_said(&*engine, job.id, 1, "on").await;
+    engine.reclaim(job.id, LONG).await.unwrap();
+    let outcome = finished(&*engine, job.id).await;
+    let ends: Vec<_> = outcome.tasks.iter().map(|task| task.exit.clone()).collect();
+    assert_eq!(
+        (outcome.exit, ends),
+        (Exit::Reclaimed, vec![Exit::Code(0), Exit::Reclaimed, Exit::Reclaimed])
+    );
+}
+
+#[tokio::test]
+async fn one_that_stands_still_keeps_its_place_until_it_goes_on() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let job = shell("trap 'exit 75' TERM; echo on; while :; do sleep 0.05; done");
+    engine.submit(&job).await.unwrap();
+    said(&*engine, job.id, "on").await;
+    engine.suspend(job.id).await.unwrap();
+    let stands =
+        |seen: &Observation| matches!(seen, Observation::Running { suspended: true, .. }).then_some(());
+    until(&*engine, job.id, stands).await;
+    engine.reclaim(job.id, SHORT).await.unwrap();
+    tokio::time::sleep(SHORT * 3).await;
+    until(&*engine, job.id, stands).await;
+    engine.resume(job.id).await.unwrap();
+    assert_eq!(finished(&*engine, job.id).await.exit, Exit::Reclaimed);
+}
+
+#[tokio::test]
+async fn one_under_notice_can_be_cancelled() {
+    let site = LocalSite::new();
+    let engine = site.open();
+    let job = shell("trap '' TERM; echo on; sleep 60");
+    engine.submit(&job).await.unwrap();
+    said(&*engine, job.id, "on").await;
+    engine.reclaim(job.id, LONG).await.unwrap();
+    engine.cancel(job.id).await.unwrap();
+    assert_eq!(finished(&*engine, job.id).await.exit, Exit::Cancelled);
+}
+
+#[tokio::test]
+async fn a_notice_outlives_the_engine() {
+    let site = LocalSite::new();
+    let job = shell("trap '' TERM; echo on; sleep 60");
+    let engine = site.open();
+    engine.submit(&job).await.unwrap();
+    said(&*engine, job.id, "on").await;
+    engine.reclaim(job.id, SHORT).await.unwrap();
+    drop(engine);
+    assert_eq!(finished(&*site.open(), job.id).await.exit, Exit::Reclaimed);
+}
