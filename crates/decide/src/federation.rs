@@ -88,6 +88,8 @@ pub struct Federation {
     cleaner_first_ms: Option<u64>,
     /// Whose guests are served first, by member; the lower the sooner.
     ranks: Vec<u64>,
+    /// How many processors the jobs of each member want that are not over, whether they run or wait.
+    wanted: Vec<u64>,
     /// How many jobs of all sites wait that may go elsewhere.
     leaving: usize,
     /// Moments at which a job's shadow is as far as what the job has saved, with its sequence and its number.
@@ -124,6 +126,7 @@ impl Federation {
             preference: (0u16..).take(sites.len()).collect(),
             cleaner_first_ms: None,
             ranks: vec![0; members],
+            wanted: vec![0; members],
             leaving: 0,
             due: BinaryHeap::new(),
             changed: Changed::default(),
@@ -142,6 +145,12 @@ impl Federation {
     /// Whose guests are served first from now on: a number for each member, the lower the sooner; who came first where they are equal.
     pub fn rank(&mut self, ranks: Vec<u64>) {
         self.ranks = ranks;
+    }
+
+    /// How many processors the jobs of each member want that are not over, whether they run or wait: its demand.
+    #[must_use]
+    pub fn wanted(&self) -> &[u64] {
+        &self.wanted
     }
 
     /// A job comes, under a number that no other job has that is not over.
@@ -166,6 +175,7 @@ impl Federation {
         }
         self.jobs[index] = Some(Job::new(work, place, self.submitted));
         self.submitted += 1;
+        self.wanted[usize::from(self.sites[usize::from(work.home)].member)] += u64::from(work.processors);
         self.waits(number);
         if self.cleaner_first_ms.is_some_and(|least| work.group > 0 && work.estimate_ms >= least) {
             self.changed.came.push(number);
@@ -179,6 +189,7 @@ impl Federation {
         let Some(job) = self.jobs.get_mut(number as usize).and_then(Option::as_mut) else { return };
         job.done = true;
         let home = job.work.home;
+        self.wanted[usize::from(self.sites[usize::from(home)].member)] -= u64::from(job.work.processors);
         match std::mem::replace(&mut job.at, job::At::Over) {
             job::At::Home { running, stands } => {
                 let site = &mut self.sites[usize::from(home)];
@@ -208,6 +219,7 @@ impl Federation {
         job.at = job::At::Over;
         job.done = true;
         let (home, place) = (job.work.home, job.place);
+        self.wanted[usize::from(self.sites[usize::from(home)].member)] -= u64::from(job.work.processors);
         self.sites[usize::from(home)].pool.leaves(place);
         self.waits_no_more(number);
         self.changed.own.push(home);

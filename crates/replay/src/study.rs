@@ -128,6 +128,8 @@ pub struct Question {
     pub moves_from_ms: u64,
     /// How long jobs wait before they go to a cloud, where the baseline has one.
     pub patience_ms: u64,
+    /// Whether guests of the member with the most Karma credits are served first, instead of who came first.
+    pub credits: bool,
 }
 
 /// Why a scenario cannot be studied.

@@ -28,6 +28,7 @@ fn question(baselines: &[Baseline]) -> Question {
         order: Order::Home,
         moves_from_ms: 3_600_000,
         patience_ms: 3_600_000,
+        credits: false,
     }
 }
 
@@ -149,6 +150,25 @@ fn bills_make_what_all_pay_and_nobody_pays_more_than_alone() {
         assert_eq!(with, saving.with.total_micro(), "{}", saving.baseline);
         assert!(saving.bills.iter().all(|bill| bill.with_micro < bill.without_micro), "{saving:?}");
     }
+}
+
+#[test]
+fn credits_between_members_change_who_is_served_first_and_keep_the_promise() {
+    let cells = [Cell {
+        path: example("three-members.toml"),
+        loads: Vec::new(),
+        movable_percent: None,
+        policy: Policy::Promise,
+    }];
+    let first_come = question(&[Baseline::Alone]);
+    let by_credits = Question { credits: true, ..first_come.clone() };
+    let [first_come, by_credits] =
+        [first_come, by_credits].map(|question| studies(&cells, &question, &|| ()).unwrap().remove(0));
+    assert_eq!((first_come.total.violations, by_credits.total.violations), (0, 0));
+    let wait = |report: &Report, member: usize| report.members[member].pooled.wait_mean_s;
+    // The second lends most of the time and has a burst at last; the third borrows all the time, and by then has no credits left.
+    assert!(wait(&by_credits, 1) < wait(&first_come, 1), "{} {}", wait(&by_credits, 1), wait(&first_come, 1));
+    assert!(wait(&by_credits, 2) > wait(&first_come, 2), "{} {}", wait(&by_credits, 2), wait(&first_come, 2));
 }
 
 #[test]

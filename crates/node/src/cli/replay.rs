@@ -69,6 +69,9 @@ struct Asked {
     /// With a cloud as baseline: how long jobs wait before they go there, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=31_622_400))]
     patience: u64,
+    /// Guests of the member with the most Karma credits are served first, instead of who came first: for three members and more
+    #[arg(long)]
+    credits: bool,
 }
 
 /// Several studies in one table.
@@ -161,6 +164,7 @@ impl Asked {
             },
             moves_from_ms: self.moves_from * 1000,
             patience_ms: self.patience * 1000,
+            credits: self.credits,
         }
     }
 }

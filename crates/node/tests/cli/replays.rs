@@ -6,6 +6,8 @@ use std::fs;
 use super::Bench;
 
 const VENUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/traces/venus20k_oracle.swf.gz");
+const NATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/replay/two-nations.toml");
+const RIDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/replay/free-rider.toml");
 
 #[test]
 fn the_mean_wait_of_the_oracle_is_what_others_have_to_the_last_digit() {
@@ -18,6 +20,81 @@ fn the_mean_wait_of_the_oracle_is_what_others_have_to_the_last_digit() {
         (&"fifo".into(), &"alone".into(), &536.into())
     );
     insta::assert_snapshot!(bench.done(&asked));
+}
+
+#[test]
+fn a_scenario_says_what_it_saves_against_which_baseline() {
+    let bench = Bench::new();
+    let asked = ["replay", NATIONS, "--load", "0.50:1.20", "--baseline", "alone,cloud:7.91,rent-all:2.95"];
+    insta::assert_snapshot!(bench.done(&asked));
+    let owner_first = [&asked[..], &["--policy", "owner-first"]].concat();
+    let answer = bench.json(&owner_first);
+    let saving = &answer["savings"][1];
+    assert_eq!(
+        (saving["baseline"].as_str(), saving["saving_percent"].to_string()),
+        (Some("cloud:7.91"), "40.06".to_owned())
+    );
+}
+
+#[test]
+fn the_report_of_a_scenario_that_a_browser_looks_at_is_one_page() {
+    let bench = Bench::new();
+    let (page, sheet) = (bench.path("report.html"), bench.path("report.csv"));
+    let [page_path, sheet_path] = [&page, &sheet].map(|path| path.to_str().unwrap());
+    let files = ["--html", page_path, "--csv", sheet_path, "--curve"];
+    bench.done(&[&["replay", NATIONS, "--baseline", "alone,cloud:2.95"][..], &files].concat());
+    let text = fs::read_to_string(&page).unwrap();
+    assert!(text.contains("cloud:2.95") && !text.contains("http-equiv=\"refresh\""));
+    assert_eq!(fs::read_to_string(&sheet).unwrap().lines().count(), 1 + 2 * 2 + 1 + 2);
+    if let Some(folder) = std::env::var_os("STA_REPORT_DIR") {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(std::path::Path::new(&folder).join("two-nations.html"), text).unwrap();
+    }
+}
+
+#[test]
+fn scenarios_policies_and_loads_are_compared_in_one_table() {
+    let bench = Bench::new();
+    let asked = [
+        "replay",
+        "sweep",
+        RIDER,
+        "--baseline",
+        "alone",
+        "--policy",
+        "owner-first,promise",
+        "--movable",
+        "25,100",
+    ];
+    insta::assert_snapshot!(bench.done(&asked));
+    let told = bench.sta(&["replay", "compare", RIDER, "--baseline", "alone", "--movable", "25,100"]);
+    assert_eq!(told.code, 2);
+    insta::assert_snapshot!(told.err);
+}
+
+#[test]
+fn what_cannot_be_asked_of_a_trace_or_a_scenario_is_said() {
+    let bench = Bench::new();
+    let asked: [&[&str]; 9] = [
+        &["replay", VENUS, "--processors", "9", "--baseline", "cloud:7.91"],
+        &["replay", VENUS, "--processors", "9", "--baseline", "alone", "--policy", "promise"],
+        &["replay", VENUS, "--baseline", "alone"],
+        &["replay", NATIONS, "--baseline", "alone", "--policy", "fifo"],
+        &["replay", NATIONS, "--baseline", "alone", "--processors", "9"],
+        &["replay", NATIONS, "--baseline", "alone", "--load", "0.7,0.8"],
+        &["replay", NATIONS, "--baseline", "alone", "--load", "0.7:0.8:0.9"],
+        &["replay", "sweep", NATIONS, "--baseline", "alone", "--policy", "easy"],
+        &["replay", NATIONS, "--baseline", "alone", "--html", "there/is/no/folder.html"],
+    ];
+    let told = |words: &[&str]| {
+        let told = bench.sta(words);
+        format!("{} {}", told.code, told.err.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/../../"), ""))
+    };
+    insta::assert_snapshot!(asked.map(told).join("\n"));
+    for (name, value) in [("--baseline", "cloud"), ("--load", "-1")] {
+        let told = bench.sta(&["replay", NATIONS, "--baseline", "alone", &format!("{name}={value}")]);
+        assert!(told.code == 2 && told.err.contains(&format!("`{value}` is no")), "{}", told.err);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use sta_decide::{
     energy::{EnergyError, Exposure, Spent},
     federation::Federation,
+    karma::{Account, Karma},
 };
 
 use super::{
@@ -18,6 +19,15 @@ use crate::{
 const HOUR_MS: u64 = 3_600_000;
 /// The most points of a curve over time.
 const POINTS_MAX: u64 = 360;
+
+/// How long a quantum of credits is.
+const QUANTUM_MS: u64 = 600_000;
+/// The most quanta without any event that are counted: credits change by the same in each of them.
+const QUANTA_AT_ONCE_MAX: u64 = 1000;
+/// How much of its own processors a member is guaranteed in each quantum, in millionths: all of them, since the owner goes first.
+const GUARANTEED_PPM: u32 = 1_000_000;
+/// Quanta of borrowing all processors there are that each member's credits last for at the start.
+const QUANTA_AT_START: u64 = 144;
 
 /// What became of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,6 +67,17 @@ pub(super) fn point_ms(scenario: &Scenario) -> u64 {
     hours.div_ceil(POINTS_MAX).max(1) * HOUR_MS
 }
 
+/// Credits in processors for a quantum; none where there are too many members or processors for them.
+fn karma(scenario: &Scenario) -> Option<Karma> {
+    let share = |member: usize| {
+        let sites = scenario.sites.iter().filter(|site| site.member == member);
+        sites.map(|site| u64::from(site.processors)).sum::<u64>()
+    };
+    let all: u64 = scenario.sites.iter().map(|site| u64::from(site.processors)).sum();
+    let account = |member| Account { share: share(member), credits: QUANTA_AT_START * all };
+    Karma::new(GUARANTEED_PPM, (0..scenario.members.len()).map(account).collect()).ok()
+}
+
 /// The books of a run.
 pub(super) struct Books<'b, 'a> {
     plan: &'b Plan<'a>,
@@ -69,6 +90,9 @@ pub(super) struct Books<'b, 'a> {
     point_ms: u64,
     /// The hour for which sites are ordered.
     hour: u64,
+    /// The credits between members, and the quantum that they were last counted in.
+    karma: Option<Karma>,
+    quantum: u64,
     failed: Option<StudyError>,
 }
 
@@ -84,6 +108,8 @@ impl<'b, 'a> Books<'b, 'a> {
             taken_ms: vec![0; scenario.members.len()],
             point_ms: point_ms(scenario),
             hour: u64::MAX,
+            karma: plan.credits.then(|| karma(scenario)).flatten(),
+            quantum: scenario.begin_ms / QUANTUM_MS,
             failed: None,
         };
         let points = (scenario.until_ms - scenario.begin_ms).div_ceil(books.point_ms);
@@ -138,6 +164,23 @@ impl<'b, 'a> Books<'b, 'a> {
             of[1] += if guest { busy } else { 0 };
             at_ms = next_ms;
         }
+    }
+
+    /// Counts credits up to a moment, and has the members served in their order.
+    fn count_credits(&mut self, now_ms: u64, federation: &mut Federation) {
+        let quantum = now_ms / QUANTUM_MS;
+        let passed = quantum.saturating_sub(self.quantum).min(QUANTA_AT_ONCE_MAX);
+        let Some(karma) = self.karma.as_mut().filter(|_| passed > 0) else { return };
+        self.quantum = quantum;
+        for _ in 0..passed {
+            // More credits than there can be stay as they are.
+            let _ = karma.quantum(federation.wanted());
+        }
+        let mut ranks = vec![0; karma.order().len()];
+        for (rank, member) in (0..).zip(karma.order()) {
+            ranks[*member] = rank;
+        }
+        federation.rank(ranks);
     }
 
     /// The sites, the best first, at an hour.
@@ -195,6 +238,7 @@ impl Watch for Books<'_, '_> {
     }
 
     fn moment(&mut self, now_ms: u64, federation: &mut Federation) {
+        self.count_credits(now_ms, federation);
         let hour = now_ms / HOUR_MS;
         if self.plan.order == Order::Home || self.plan.policy == Policy::Global || hour == self.hour {
             return;

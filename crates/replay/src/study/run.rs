@@ -23,6 +23,7 @@ pub(super) struct Plan<'a> {
     pub(super) policy: Policy,
     pub(super) order: Order,
     pub(super) moves_from_ms: u64,
+    pub(super) credits: bool,
     /// How long jobs wait before they go to a cloud, if they do.
     pub(super) patience_ms: Option<u64>,
     /// The group of each class.
@@ -66,8 +67,8 @@ impl<'a> Plan<'a> {
         if ways.len() > GROUPS_MAX {
             return Err(StudyError::Groups(ways.len()));
         }
-        let Question { policy, order, moves_from_ms, .. } = *question;
-        Ok(Self { scenario, policy, order, moves_from_ms, patience_ms: None, groups, ways })
+        let Question { policy, order, moves_from_ms, credits, .. } = *question;
+        Ok(Self { scenario, policy, order, moves_from_ms, credits, patience_ms: None, groups, ways })
     }
 
     /// The same, without sharing.
