@@ -13,4 +13,5 @@ pub mod scenario;
 pub mod study;
 pub mod summary;
 mod swf;
+pub mod synthetic;
 pub mod trace;

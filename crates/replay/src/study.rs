@@ -54,7 +54,7 @@ impl Policy {
         }
     }
 
-    fn sharing(self) -> Sharing {
+    pub(crate) fn sharing(self) -> Sharing {
         match self {
             Self::Alone | Self::Global => Sharing::Alone,
             Self::OwnerFirst => Sharing::OwnerFirst,

@@ -5,6 +5,7 @@
 
 mod scenario;
 mod sharing;
+mod synthetic;
 
 use std::{error::Error, io::Write, path::PathBuf};
 

@@ -31,6 +31,10 @@ impl Federation {
     /// More jobs of a site may go elsewhere: they look at the other sites, in the order of preference.
     pub(super) fn send_guests(&mut self, now_ms: u64, home: u16) {
         for index in 0..self.preference.len() {
+            // Mostly its own site took them all, and there are many others.
+            if !self.sites[usize::from(home)].may_leave() {
+                return;
+            }
             let site = self.preference[index];
             while site != home && self.sites[usize::from(home)].may_leave() {
                 let room = self.room_for_guests(now_ms, site);
