@@ -7,7 +7,7 @@
 //! which is not as far as the shadow, has the processors of its home before everybody whose shadow began later.
 //!
 //! The promise: **no job ends later than its shadow by more than [`Terms::bound_ms`]**. A job goes abroad only before its shadow
-//! begins, so that it is behind by the staging at most; it loses its unsaved work and a restart at most once, since it then stays at
+//! begins, so that it is behind by the staging at most, or by the grace of a guest that leaves its place there; it loses its unsaved work and a restart at most once, since it then stays at
 //! home. Among jobs at home the one whose shadow began earlier goes first, and those whose shadows run at one moment fit beside each other,
 //! because the shadow's site is no larger. A job that is late itself ends within the bound, so whoever waits for it begins within
 //! it, and has lost nothing that its shadow had (docs/decisions/0017).
@@ -100,7 +100,7 @@ pub struct Federation {
     actions: Vec<Action>,
 }
 
-/// Which sites need a look, each in the order in which that came up.
+/// Which sites need a look: stacks, of which the last is looked at first.
 #[derive(Debug, Default)]
 struct Changed {
     /// Its own jobs may begin.
@@ -158,7 +158,8 @@ impl Federation {
     /// # Errors
     /// Its home could never run it.
     pub fn submit(&mut self, number: u32, mut work: Work) -> Result<(), TooLarge> {
-        if self.sharing == Sharing::Alone || self.terms.keeps_at_home(&work) {
+        let may_lose = matches!(self.sharing, Sharing::Reclaim | Sharing::Promise);
+        if self.sharing == Sharing::Alone || may_lose && self.terms.keeps_at_home(&work) {
             work.group = 0;
         }
         let home = &mut self.sites[usize::from(work.home)];
@@ -223,6 +224,7 @@ impl Federation {
         self.sites[usize::from(home)].pool.leaves(place);
         self.waits_no_more(number);
         self.changed.own.push(home);
+        self.changed.room.push(home);
         self.forget(number);
         true
     }
@@ -231,10 +233,10 @@ impl Federation {
     pub fn shadow_ends(&mut self, now_ms: u64, number: u32) {
         let Some(job) = self.jobs.get_mut(number as usize).and_then(Option::as_mut) else { return };
         let home = job.work.home;
-        if let job::Shadow::Runs { running, began_ms } =
-            std::mem::replace(&mut job.shadow, job::Shadow::Waits)
+        let Some(began_ms) = job.shadow.began_ms() else { return };
+        if let job::Shadow::Runs { running, .. } =
+            std::mem::replace(&mut job.shadow, job::Shadow::Over { began_ms })
         {
-            job.shadow = job::Shadow::Over { began_ms };
             let site = &mut self.sites[usize::from(home)];
             site.shadow.end(now_ms, running);
             site.shadow_changed = true;
@@ -280,13 +282,6 @@ impl Federation {
                 return self.actions.drain(..);
             }
         }
-    }
-
-    /// How many processors of a site its own jobs and guests have.
-    #[must_use]
-    pub fn held(&self, site: u16) -> (u32, u32) {
-        let site = &self.sites[usize::from(site)];
-        site.held()
     }
 
     /// A job waits, and may go elsewhere if it may.

@@ -213,6 +213,8 @@ impl Pool {
     #[must_use]
     pub fn room(&self, now_ms: u64) -> Room {
         match self.line.head() {
+            // Whoever waits at the head, nobody else begins.
+            _ if self.free == 0 => Room::open(0),
             None => Room::open(self.free),
             Some(head) if head.request.processors <= self.free => Room::open(0),
             Some(_) if self.discipline == Discipline::Fifo => Room::open(0),

@@ -31,7 +31,7 @@ pub struct Fate {
     pub end_ms: Option<u64>,
     /// When it would have ended alone, under [`Sharing::Promise`]; likewise none where it would have gone to a cloud.
     pub alone_end_ms: Option<u64>,
-    /// Whether it ran elsewhere at some time.
+    /// Whether it ran at another member's site at some time.
     pub moved: bool,
     /// How often it had to leave.
     pub evictions: u32,
@@ -105,6 +105,8 @@ struct Player<'a, W> {
     /// What comes, by its moment and the order in which it was known of.
     coming: BinaryHeap<Reverse<(u64, u64, u32, What)>>,
     known: u64,
+    /// When the last job so far ended.
+    last_ms: u64,
     /// When jobs lose their patience, with their number and their index.
     patience: VecDeque<(u64, u32, u64)>,
     rules: &'a Rules,
@@ -120,17 +122,16 @@ pub fn play<W: Watch>(rules: &Rules, jobs: impl IntoIterator<Item = Job>, watch:
         spare: Vec::new(),
         coming: BinaryHeap::new(),
         known: 0,
+        last_ms: 0,
         patience: VecDeque::new(),
         rules,
         watch,
         followed: Vec::new(),
     };
     let mut jobs = (0u64..).zip(jobs).peekable();
-    let mut last_ms = 0;
     loop {
         let submitted = jobs.peek().map(|(_, job)| job.submit_ms);
-        let Some(now_ms) = player.next_ms().into_iter().chain(submitted).min() else { return last_ms };
-        last_ms = now_ms;
+        let Some(now_ms) = player.next_ms().into_iter().chain(submitted).min() else { return player.last_ms };
         player.watch.moment(now_ms, &mut player.federation);
         player.what_comes(now_ms);
         while let Some((index, job)) = jobs.next_if(|(_, job)| job.submit_ms == now_ms) {
@@ -186,6 +187,7 @@ impl<W: Watch> Player<'_, W> {
             match what {
                 What::Ends { begin } if live.begin == Some(begin) => {
                     live.fate.end_ms = Some(now_ms);
+                    self.last_ms = now_ms;
                     live.done = true;
                     self.federation.ends(now_ms, number);
                     self.leaves(now_ms, number);
@@ -227,7 +229,9 @@ impl<W: Watch> Player<'_, W> {
                     let live = &mut self.live[job as usize];
                     live.begin = Some(self.known);
                     live.runs = Some((site, now_ms));
-                    live.fate.moved |= site != live.fate.job.work.home;
+                    let [host, home] =
+                        [site, live.fate.job.work.home].map(|it| self.rules.sites[usize::from(it)].member);
+                    live.fate.moved |= host != home;
                     let end_ms = works_from_ms + live.fate.job.run_ms - saved_ms;
                     self.comes(end_ms, job, What::Ends { begin: self.known });
                 }

@@ -87,12 +87,12 @@ impl Cell {
 /// Studies all cells, the first that fails ending it; `done` is told of each.
 ///
 /// # Errors
-/// That of the first cell, in their order, that failed.
+/// That of the first cell, in their order, that failed, with its place.
 pub fn studies(
     cells: &[Cell],
     question: &Question,
     done: &(dyn Fn() + Sync),
-) -> Result<Vec<Report>, CellError> {
+) -> Result<Vec<Report>, (usize, CellError)> {
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let answers: Mutex<Vec<Option<Result<Report, CellError>>>> =
         Mutex::new(cells.iter().map(|_| None).collect());
@@ -116,7 +116,8 @@ pub fn studies(
         }
     });
     let answers = answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    answers.into_iter().flatten().collect()
+    let placed = answers.into_iter().enumerate().filter_map(|(place, answer)| Some((place, answer?)));
+    placed.map(|(place, answer)| answer.map_err(|error| (place, error))).collect()
 }
 
 /// The waits and savings of a scenario at other movable shares.
@@ -136,6 +137,6 @@ pub fn curve(path: &Path, loads: &[f64], question: &Question) -> Result<Vec<Curv
         wait_mean_s: report.total.wait_mean_s,
         saving_percent: report.savings.iter().map(|saving| saving.saving_percent).collect(),
     };
-    let reports = studies(&cells, question, &|| ())?;
+    let reports = studies(&cells, question, &|| ()).map_err(|(_, error)| error)?;
     Ok(CURVE_PERCENT.into_iter().zip(reports).map(point).collect())
 }

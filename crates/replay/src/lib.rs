@@ -16,4 +16,5 @@ pub mod sheet;
 pub mod study;
 pub mod summary;
 mod swf;
+pub mod synthetic;
 pub mod trace;

@@ -14,7 +14,7 @@ pub struct Report {
     pub scenario: String,
     /// In what all money here is counted, such as `USD`.
     pub currency: String,
-    /// How the members share: `owner-first`, `reclaim`, `promise`, `global`; or `fifo`, `easy` for one that does not.
+    /// How the members share: `owner-first`, `reclaim`, `promise`, `global`, or `alone`.
     pub policy: &'static str,
     /// When the first job comes (RFC 3339).
     pub from: String,

@@ -109,28 +109,15 @@ pub struct Class {
     pub may_run: MayRun,
 }
 
-/// On whose sites a job may run, beside those of its own member.
+/// On whose sites a job may run, beside its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MayRun {
-    /// On no other's.
+    /// On no other.
     Home,
-    /// On everyone's.
+    /// On everyone's, also on the other sites of its own member.
     Anywhere,
-    /// On those of these members: places in the list.
+    /// On those of these members, in the order of the list of members: places in it.
     Members(Vec<usize>),
-}
-
-impl MayRun {
-    /// Whether a job of one member may run on the sites of another.
-    #[must_use]
-    pub fn allows(&self, home: usize, host: usize) -> bool {
-        home == host
-            || match self {
-                Self::Home => false,
-                Self::Anywhere => true,
-                Self::Members(members) => members.contains(&host),
-            }
-    }
 }
 
 /// A job.
@@ -345,7 +332,12 @@ fn class_of(
         (_, Some(ids)) => {
             let place = |id| members.iter().position(|member| member.id == id).ok_or(id);
             match ids.into_iter().map(place).collect() {
-                Ok(places) => MayRun::Members(places),
+                Ok(places) => {
+                    let mut places: Vec<usize> = places;
+                    places.sort_unstable();
+                    places.dedup();
+                    MayRun::Members(places)
+                }
                 Err(id) => return source.refuse(key(), no_member(id, members)),
             }
         }

@@ -69,7 +69,7 @@ fn decimal(micro: i64) -> String {
 
 /// A field that somebody named: quoted, and no formula to a spreadsheet.
 fn quoted(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t']) { "'" } else { "" };
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
 

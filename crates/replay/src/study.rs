@@ -26,6 +26,9 @@ mod run;
 /// The most ways in which classes may say where jobs may run elsewhere.
 pub const GROUPS_MAX: usize = 15;
 
+/// The most members.
+pub const MEMBERS_MAX: usize = 64;
+
 /// How the members of a scenario share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
@@ -54,7 +57,7 @@ impl Policy {
         }
     }
 
-    fn sharing(self) -> Sharing {
+    pub(crate) fn sharing(self) -> Sharing {
         match self {
             Self::Alone | Self::Global => Sharing::Alone,
             Self::OwnerFirst => Sharing::OwnerFirst,
@@ -97,9 +100,9 @@ impl Baseline {
 pub enum Order {
     /// Their own, and the others as the scenario lists them.
     Home,
-    /// Where a kilowatt-hour is cheapest at that hour.
+    /// Where an hour of a busy processor costs the least electricity at that hour.
     Cheap,
-    /// Where a kilowatt-hour emits least at that hour.
+    /// Where an hour of a busy processor emits least at that hour.
     Clean,
 }
 
@@ -146,6 +149,9 @@ pub enum StudyError {
     /// More ways to move than a job can be told apart by.
     #[error("its classes say in {0} different ways where jobs may run elsewhere, and may in {GROUPS_MAX}")]
     Groups(usize),
+    /// More members than a set of them has bits.
+    #[error("it has {0} members, and may have {MEMBERS_MAX}: let some join as one")]
+    Members(usize),
     /// Costs that no bill can carry.
     #[error("the bills cannot be split")]
     Bills(#[source] shapley::ShapleyError),

@@ -8,6 +8,7 @@ mod html;
 mod scenario;
 mod sharing;
 mod studies;
+mod synthetic;
 
 use std::{error::Error, io::Write, path::PathBuf};
 

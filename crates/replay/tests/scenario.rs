@@ -120,7 +120,7 @@ fn the_two_nations_are_those_of_the_reference() {
     assert_eq!(scenario.begin_ms, APRIL_MS - 2 * HOUR_MS);
     assert_eq!(scenario.until_ms, APRIL_MS + 4 * HOUR_MS + 84 * DAY_MS);
     assert!(scenario.jobs.is_sorted_by_key(|job| job.submit_ms));
-    assert!(scenario.classes[0].may_run.allows(0, 1));
+    assert_eq!(scenario.classes[0].may_run, MayRun::Anywhere);
     // The first hour of April in UTC at 51.209 a megawatt-hour and 273.63 g/kWh, for 1.2 kW.
     let site = &scenario.sites[1];
     let hour = site.supply.over(APRIL_MS, APRIL_MS + HOUR_MS).unwrap();
@@ -194,11 +194,10 @@ fn a_larger_movable_share_keeps_what_was_movable_and_another_seed_moves_others()
 #[test]
 fn classes_say_where_their_jobs_may_run() {
     let classes = "[[classes]]\nid = \"secret\"\nshare_percent = 40\nmay_run = \"home\"\n[[classes]]\nid = \"shared\"\n\
-                   share_percent = 60\nmay_run = [\"b\"]\n[[members]]";
+                   share_percent = 60\nmay_run = [\"b\", \"b\"]\n[[members]]";
     let scenario = with(&[("[[members]]", classes)]).unwrap();
-    let allows = |class: usize, home, host| scenario.classes[class].may_run.allows(home, host);
-    assert_eq!([allows(0, 0, 0), allows(0, 0, 1)], [true, false]);
-    assert_eq!([allows(1, 0, 1), allows(1, 1, 0), allows(1, 1, 1)], [true, false, true]);
+    let ways: Vec<&MayRun> = scenario.classes.iter().map(|class| &class.may_run).collect();
+    assert_eq!(ways, [&MayRun::Home, &MayRun::Members(vec![1])]);
 }
 
 #[test]

@@ -163,3 +163,95 @@ proptest! {
         prop_assert!(seen.fates.iter().all(|fate| fate.evictions == 0 && fate.lost_ms == 0));
     }
 }
+
+/// A job that saves when it is told to leave.
+fn job(submit_ms: u64, home: u16, processors: u32, run_ms: u64, group: u8) -> Job {
+    let checkpoint = Checkpoint::OnSignal;
+    Job { submit_ms, run_ms, work: Work { home, processors, estimate_ms: run_ms, group, checkpoint } }
+}
+
+#[test]
+fn jobs_that_come_home_late_hand_no_grace_on_to_those_who_wait() {
+    // Two guests abroad come home one after the other, each on top of jobs that wait for what late ones hold. Had an own job that
+    // stops for them a grace of its own, the last job would be late by one more than the bound has.
+    let never = Job {
+        work: Work { checkpoint: Checkpoint::Never, ..job(120, 0, 1, 100, 0).work },
+        ..job(120, 0, 1, 100, 0)
+    };
+    let jobs = [
+        job(0, 1, 8, 2, 0),
+        job(0, 1, 5, 1000, 1),
+        job(1, 0, 5, 20, 0),
+        job(20, 0, 1, 1000, 1),
+        job(20, 0, 1, 1000, 1),
+        job(20, 0, 1, 100, 0),
+        job(20, 0, 1, 99, 0),
+        job(20, 0, 1, 99, 0),
+        job(120, 0, 1, 1000, 0),
+        never,
+        job(121, 0, 1, 99, 0),
+        job(128, 1, 2, 1000, 0),
+        job(220, 0, 1, 50, 0),
+        job(220, 0, 1, 50, 0),
+        job(236, 1, 1, 1000, 0),
+    ];
+    let terms = Terms { staging_ms: 0, restart_ms: 0, grace_ms: 10, unsaved_ms_max: 0 };
+    let sites =
+        [5, 8].map(|processors| SiteTerms { member: u16::from(processors == 8), processors, takes: 0b10 });
+    let rules = Rules { sharing: Sharing::Promise, terms, sites: sites.to_vec(), patience_ms: None };
+    let seen = played(&rules, &jobs);
+    assert!(seen.fates.iter().map(|fate| fate.evictions).sum::<u32>() >= 3);
+    for fate in &seen.fates {
+        assert!(fate.end_ms.unwrap() <= fate.alone_end_ms.unwrap() + terms.bound_ms(), "{fate:?}");
+    }
+}
+
+/// Ranks members as it is told.
+struct Ranked(Vec<u64>, Vec<(u64, Option<u64>)>);
+
+impl Watch for Ranked {
+    fn held(&mut self, _: Span) {}
+
+    fn over(&mut self, fate: &Fate) {
+        self.1.push((fate.index, fate.end_ms));
+    }
+
+    fn moment(&mut self, _: u64, federation: &mut Federation) {
+        federation.rank(self.0.clone());
+    }
+}
+
+#[test]
+fn guests_of_the_member_with_the_lower_rank_are_served_first() {
+    // The second and the third site are full, and one guest fits into what the first has left from 10 on.
+    let jobs = [
+        job(0, 0, 16, 10, 0),
+        job(0, 1, 8, 500, 0),
+        job(0, 2, 24, 500, 0),
+        job(1, 1, 16, 40, 1),
+        job(2, 2, 16, 40, 1),
+    ];
+    let jobs = jobs.map(|it| Job {
+        work: Work { processors: it.work.processors.min(SIZES[usize::from(it.work.home)]), ..it.work },
+        ..it
+    });
+    let terms = Terms { staging_ms: 5, restart_ms: 0, grace_ms: 0, unsaved_ms_max: 1000 };
+    let first = |ranks: [u64; 3]| {
+        let mut ranked = Ranked(ranks.to_vec(), Vec::new());
+        federate::play(&rules(Sharing::Reclaim, terms), jobs, &mut ranked);
+        let end = |job: u64| ranked.1.iter().find(|(index, _)| *index == job).and_then(|(_, end)| *end);
+        end(3) < end(4)
+    };
+    assert!(first([0, 0, 0]) && first([0, 1, 2]), "who came first, or ranks before");
+    assert!(!first([0, 2, 1]));
+}
+
+#[test]
+fn jobs_whose_patience_ends_leave_room_that_is_offered_again() {
+    // The first waits for more than its site has, which keeps the guest out; at 100 it gives up, and the guest comes.
+    let jobs = [job(0, 0, 8, 1000, 0), job(0, 0, 16, 1000, 0), job(0, 1, 8, 1000, 0), job(50, 1, 8, 2000, 1)];
+    let terms = Terms { staging_ms: 0, restart_ms: 0, grace_ms: 0, unsaved_ms_max: 0 };
+    let rules = Rules { patience_ms: Some(100), ..rules(Sharing::OwnerFirst, terms) };
+    let ends: Vec<Option<u64>> = played(&rules, &jobs).fates.iter().map(|fate| fate.end_ms).collect();
+    assert_eq!(ends, [Some(1000), None, Some(1000), Some(2100)]);
+}

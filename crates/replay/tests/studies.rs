@@ -9,7 +9,8 @@ use std::{
 use sta_replay::{
     grid::{Cell, studies},
     report::Report,
-    study::{Baseline, Order, Policy, Question},
+    scenario::{Class, MayRun, Scenario},
+    study::{Baseline, Order, Policy, Question, study},
 };
 
 const AWS: Baseline = Baseline::Cloud(7_910_000);
@@ -188,6 +189,36 @@ fn what_cannot_be_studied_is_said() {
     );
     wrong.path = example("gone.toml");
     assert!(said(&wrong).contains("gone.toml"), "{}", said(&wrong));
+}
+
+#[test]
+fn scenarios_that_cannot_be_played_say_why() {
+    let said = |change: &dyn Fn(&mut Scenario)| {
+        let mut scenario = Scenario::open(&example("free-rider.toml")).unwrap();
+        change(&mut scenario);
+        let error = study(&scenario, &question(&[Baseline::Alone])).unwrap_err();
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    };
+    let many = said(&|scenario| scenario.members = vec![scenario.members[0].clone(); 65]);
+    assert_eq!(many, "it has 65 members, and may have 64: let some join as one");
+    let ways = |scenario: &mut Scenario| {
+        let class = |place| Class { may_run: MayRun::Members(vec![place]), ..scenario.classes[0].clone() };
+        scenario.classes = (0..16).map(class).collect();
+    };
+    assert_eq!(
+        said(&ways),
+        "its classes say in 16 different ways where jobs may run elsewhere, and may in 15"
+    );
+    let long = said(&|scenario| scenario.jobs[0].run_ms = 400 * 86_400_000);
+    assert!(
+        long.starts_with(
+            "the electricity of site `large-site` is not known for as long as its jobs run: 2024-"
+        ),
+        "{long}"
+    );
+    let dear = said(&|scenario| scenario.sites[0].owned_micro_per_processor_hour = u64::MAX);
+    assert!(dear.starts_with("the bills cannot be split: "), "{dear}");
 }
 
 #[test]

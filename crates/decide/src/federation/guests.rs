@@ -31,6 +31,10 @@ impl Federation {
     /// More jobs of a site may go elsewhere: they look at the other sites, in the order of preference.
     pub(super) fn send_guests(&mut self, now_ms: u64, home: u16) {
         for index in 0..self.preference.len() {
+            // Mostly its own site took them all, and there are many others.
+            if !self.sites[usize::from(home)].may_leave() {
+                return;
+            }
             let site = self.preference[index];
             while site != home && self.sites[usize::from(home)].may_leave() {
                 let room = self.room_for_guests(now_ms, site);
@@ -78,6 +82,8 @@ impl Federation {
         job.at = At::Line;
         self.sites[usize::from(job.work.home)].pool.comes_back(job.place, job.left_ms());
         self.actions.push(Action::Evict { job: number, site, saved_ms, lost_ms });
+        // It may have had more than the owner wants.
+        self.changed.room.push(site);
         self.waits_again(now_ms, number);
     }
 
@@ -123,7 +129,8 @@ impl Federation {
         job.at = At::Abroad { site, sequence, running };
         let saved_ms = job.saved_ms;
         self.actions.push(Action::Begin { job: request.job, site, works_from_ms, saved_ms });
-        // Whoever stands behind it may be the first now.
+        // Whoever stands behind it may be the first now, and leave more room for others.
         self.changed.own.push(home);
+        self.changed.room.push(home);
     }
 }

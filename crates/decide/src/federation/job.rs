@@ -51,7 +51,7 @@ pub struct Terms {
 
 impl Terms {
     /// No job ends later than alone by more than this, under [`Sharing::Promise`](super::Sharing::Promise): staging, what one eviction
-    /// costs, and the time that guests and others take to leave, for the job itself and for one that it waits for.
+    /// costs, and the time that a guest takes to leave, once where it begins abroad and once where it begins at home.
     #[must_use]
     pub fn bound_ms(&self) -> u64 {
         self.staging_ms + self.unsaved_ms_max + self.restart_ms + 2 * self.grace_ms

@@ -40,14 +40,14 @@ impl Federation {
 
     /// A job of the site's own has to stop for one that is owed its processors, and waits again.
     pub(super) fn stop_own(&mut self, now_ms: u64, site: u16, number: u32) {
-        let (terms, home) = (self.terms, &mut self.sites[usize::from(site)]);
+        let home = &mut self.sites[usize::from(site)];
         let Some(job) = self.jobs.get_mut(number as usize).and_then(Option::as_mut) else { return };
         match std::mem::replace(&mut job.at, At::Line) {
             At::Home { running, stands } => {
                 let lost_ms = job.stops(now_ms);
                 home.no_longer_runs(&running, stands);
                 home.pool.stop(now_ms, running, job.left_ms());
-                home.free_from_ms = now_ms + terms.grace_ms;
+                // No grace here: whoever comes back late would pass it on to everybody who waits (docs/decisions/0017).
                 let saved_ms = job.saved_ms;
                 self.actions.push(Action::Evict { job: number, site, saved_ms, lost_ms });
                 self.waits_again(now_ms, number);

@@ -78,14 +78,6 @@ impl Site {
         self.pool.free().saturating_sub(self.guest_processors)
     }
 
-    /// What its own jobs and its guests have.
-    pub(super) fn held(&self) -> (u32, u32) {
-        let lent: u32 = self.guests.values().map(|(_, processors)| processors).sum();
-        // Guests that stay have theirs from the pool.
-        let own = self.pool.processors() - self.pool.free() - (lent - self.guest_processors);
-        (own, lent)
-    }
-
     /// A guest comes, under the number by which it leaves.
     pub(super) fn guest_comes(&mut self, job: u32, processors: u32, leaves_when_told: bool) -> u64 {
         let sequence = self.guests_begun;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A tournament tree over places: the first of them that fits a gap, so that neither a long queue nor many that do not fit make the
-//! search long.
+//! A tournament tree over places: the first of them that fits a gap. Neither a long queue nor many that do not fit make the search long, but
+//! where wide short jobs and narrow long ones alternate: a node knows the least of each measure, and not of both at once.
 
 use super::Request;
 

@@ -29,7 +29,7 @@ pub(super) struct ReplayArgs {
     #[arg(required = true)]
     input: Option<PathBuf>,
     /// Of a trace: how many processors (or accelerators, where the trace counts those) the member has
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     processors: Option<u32>,
     /// In which order jobs begin: of a trace fifo or easy (without it easy), of a scenario how members share (without it promise)
     #[arg(long, value_enum)]
@@ -103,9 +103,9 @@ enum Policy {
 enum Preference {
     /// Their home, then the others as they are listed
     Home,
-    /// Where a kilowatt-hour is cheapest at that hour
+    /// Where an hour of a busy processor costs the least electricity at that hour
     Cheap,
-    /// Where a kilowatt-hour emits least at that hour
+    /// Where an hour of a busy processor emits least at that hour
     Clean,
 }
 
@@ -202,7 +202,11 @@ fn of_trace<'a>(args: &ReplayArgs, trace: &'a std::path::Path) -> Result<Played<
         }
     };
     let asked = &args.asked;
-    let scenarios_only = args.html.is_some() || args.csv.is_some() || args.curve;
+    let scenarios_only = args.html.is_some()
+        || args.csv.is_some()
+        || args.curve
+        || asked.credits
+        || asked.order != Preference::Home;
     if asked.baseline != [Baseline::Alone]
         || !asked.load.is_empty()
         || !asked.movable.is_empty()

@@ -22,7 +22,7 @@ const POINTS_MAX: u64 = 360;
 
 /// How long a quantum of credits is.
 const QUANTUM_MS: u64 = 600_000;
-/// The most quanta without any event that are counted: credits change by the same in each of them.
+/// The most quanta without any event that are counted, a week: who wants nothing for longer earns no more.
 const QUANTA_AT_ONCE_MAX: u64 = 1000;
 /// How much of its own processors a member is guaranteed in each quantum, in millionths: all of them, since the owner goes first.
 const GUARANTEED_PPM: u32 = 1_000_000;
@@ -81,6 +81,8 @@ fn karma(scenario: &Scenario) -> Option<Karma> {
 /// The books of a run.
 pub(super) struct Books<'b, 'a> {
     plan: &'b Plan<'a>,
+    /// Whose jobs and sites take part.
+    members: u64,
     /// Which jobs of the scenario are played.
     picked: &'b [usize],
     ended: Vec<Ended>,
@@ -97,10 +99,11 @@ pub(super) struct Books<'b, 'a> {
 }
 
 impl<'b, 'a> Books<'b, 'a> {
-    pub(super) fn new(plan: &'b Plan<'a>, picked: &'b [usize]) -> Self {
+    pub(super) fn new(plan: &'b Plan<'a>, members: u64, picked: &'b [usize]) -> Self {
         let scenario = plan.scenario;
         let mut books = Self {
             plan,
+            members,
             picked,
             ended: vec![Ended::default(); scenario.jobs.len()],
             sites: vec![SiteBook::default(); scenario.sites.len()],
@@ -108,7 +111,7 @@ impl<'b, 'a> Books<'b, 'a> {
             taken_ms: vec![0; scenario.members.len()],
             point_ms: point_ms(scenario),
             hour: u64::MAX,
-            karma: plan.credits.then(|| karma(scenario)).flatten(),
+            karma: (plan.credits && plan.policy != Policy::Global).then(|| karma(scenario)).flatten(),
             quantum: scenario.begin_ms / QUANTUM_MS,
             failed: None,
         };
@@ -214,9 +217,11 @@ impl Watch for Books<'_, '_> {
             return;
         }
         // Where in the one hall a job ran nobody can say: it is spread over all sites by their size.
-        let all: u64 = sites.iter().map(|site| u64::from(site.processors)).sum();
+        let within = |(_, site): &(usize, &Site)| self.members >> site.member & 1 == 1;
+        let within: Vec<(usize, &Site)> = sites.iter().enumerate().filter(within).collect();
+        let all: u64 = within.iter().map(|(_, site)| u64::from(site.processors)).sum();
         let mut below = 0;
-        for (place, site) in sites.iter().enumerate() {
+        for (place, site) in within {
             let from = u64::from(span.processors) * below / all;
             below += u64::from(site.processors);
             let part = u64::from(span.processors) * below / all - from;

@@ -197,7 +197,8 @@ impl Seen<'_> {
             u128::from(spent.co2_ug.unsigned_abs())
         };
         let all: u128 = self.scenario.sites.iter().zip(&run.sites).map(ug).sum();
-        hundredths(all, u128::from(length_ms) * 1000)
+        let until_ms = (from_ms + length_ms).min(self.scenario.until_ms);
+        hundredths(all, u128::from(until_ms - from_ms) * 1000)
     }
 }
 

@@ -4,7 +4,7 @@
 use sta_decide::federation::{Checkpoint, SiteTerms, Work};
 
 use super::{
-    GROUPS_MAX, Order, Policy, Question, StudyError,
+    GROUPS_MAX, MEMBERS_MAX, Order, Policy, Question, StudyError,
     books::{Books, Ended, SiteBook},
     terms,
 };
@@ -64,6 +64,9 @@ impl<'a> Plan<'a> {
             });
             groups.push(u8::try_from(place + 1).unwrap_or(u8::MAX));
         }
+        if scenario.members.len() > MEMBERS_MAX {
+            return Err(StudyError::Members(scenario.members.len()));
+        }
         if ways.len() > GROUPS_MAX {
             return Err(StudyError::Groups(ways.len()));
         }
@@ -84,7 +87,8 @@ impl<'a> Plan<'a> {
     /// The sites, of which those of others than these members take nobody.
     fn sites(&self, members: u64) -> Vec<SiteTerms> {
         if self.policy == Policy::Global {
-            let processors = self.scenario.sites.iter().map(|site| site.processors).sum();
+            let within = self.scenario.sites.iter().filter(|site| members >> site.member & 1 == 1);
+            let processors = within.map(|site| site.processors).fold(0, u32::saturating_add);
             return vec![SiteTerms { member: 0, processors, takes: 0 }];
         }
         let takes = |member: usize| {
@@ -130,7 +134,7 @@ pub(super) fn run<'a>(plan: &Plan<'a>, members: u64) -> Result<Run<'a>, StudyErr
     let picked: Vec<usize> = (0..scenario.jobs.len())
         .filter(|job| takes_part(scenario.sites[scenario.jobs[*job].site].member))
         .collect();
-    let mut books = Books::new(plan, &picked);
+    let mut books = Books::new(plan, members, &picked);
     let jobs = picked.iter().map(|job| plan.job(&scenario.jobs[*job]));
     let end_ms = federate::play(&rules, jobs, &mut books);
     books.close(end_ms)
@@ -144,13 +148,14 @@ impl Run<'_> {
             if members >> site.member & 1 == 1 {
                 let hours_ms = i128::from(self.scenario.until_ms - self.scenario.begin_ms);
                 let owned = i128::from(site.owned_micro_per_processor_hour) * i128::from(site.processors);
-                cost.owned_micro = cost.owned_micro.saturating_add(per_hour(owned * hours_ms));
+                let owned = per_hour(owned.saturating_mul(hours_ms));
+                cost.owned_micro = cost.owned_micro.saturating_add(owned);
                 cost.electricity_micro = cost.electricity_micro.saturating_add(book.spent(site).cost_micro);
             }
         }
         let bought = (0..).zip(&self.cloud_ms).filter(|(member, _)| members >> member & 1 == 1);
         let bought_ms: i128 = bought.map(|(_, ms)| ms).sum();
-        cost.cloud_micro = per_hour(bought_ms * i128::from(cloud_micro));
+        cost.cloud_micro = per_hour(bought_ms.saturating_mul(i128::from(cloud_micro)));
         cost
     }
 
@@ -159,7 +164,7 @@ impl Run<'_> {
         let jobs =
             self.scenario.jobs.iter().filter(|job| members >> self.scenario.sites[job.site].member & 1 == 1);
         let work_ms: i128 = jobs.map(|job| i128::from(job.run_ms) * i128::from(job.processors)).sum();
-        Cost { cloud_micro: per_hour(work_ms * i128::from(micro)), ..Cost::default() }
+        Cost { cloud_micro: per_hour(work_ms.saturating_mul(i128::from(micro))), ..Cost::default() }
     }
 
     /// Micrograms of CO2-equivalent of the electricity of some members' sites.
@@ -172,5 +177,6 @@ impl Run<'_> {
 
 /// Of an amount for each millisecond, what it is for hours; half up.
 fn per_hour(amount: i128) -> i64 {
-    i64::try_from((2 * amount + HOUR_MS).div_euclid(2 * HOUR_MS)).unwrap_or(i64::MAX)
+    let twice = amount.saturating_mul(2).saturating_add(HOUR_MS);
+    i64::try_from(twice.div_euclid(2 * HOUR_MS)).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `sta replay compare` and `sta replay sweep`: many studies in one table.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -64,8 +64,7 @@ pub(super) fn sweep(args: &GridArgs, style: Style) -> Result<(), Failure> {
     let question = args.asked.question(study::Policy::Promise);
     let studied = grid::studies(&cells, &question, &|| bar.inc(1));
     bar.finish_and_clear();
-    let first = args.scenarios.first().map_or(Path::new(""), PathBuf::as_path);
-    let reports = studied.map_err(|error| refused(first, &error))?;
+    let reports = studied.map_err(|(place, error)| refused(&cells[place].path, &error))?;
     if let Some(file) = &args.csv {
         write(file, &sheet::csv(&reports))?;
     }

@@ -80,11 +80,13 @@ pub(super) fn refused(path: &Path, error: &CellError) -> Failure {
 
 /// Writes a file whole, or leaves what was there.
 pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let beside = file.with_extension("part");
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = Path::new(&beside);
+    let written = fs::write(beside, text).and_then(|()| fs::rename(beside, file));
     written.map_err(|error| {
         // What was begun is of no use to anybody.
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(beside);
         Failure::new(format!("write `{}`", file.display()), causes(&error))
     })
 }
