@@ -21,6 +21,9 @@ enum Stands {
 /// Whoever waits fits into this.
 const ANYBODY: Room = Room { free: u32::MAX - 1, spare: u32::MAX - 1, until_head_ms: u64::MAX };
 
+/// So many places behind the head are looked at before the tree is.
+const SOON: usize = 8;
+
 #[derive(Debug, Clone, Copy)]
 struct Place {
     number: u64,
@@ -162,7 +165,10 @@ impl Line {
             tree.set(place, Least::NOBODY);
         }
         if place == self.head {
-            self.head = self.all.first(ANYBODY).unwrap_or(self.places.len());
+            // Mostly the next one waits, or one soon after it.
+            let mut soon = (place + 1..self.places.len()).take(SOON);
+            let near = soon.find(|next| self.places[*next].stands == Stands::Waits);
+            self.head = near.or_else(|| self.all.first(ANYBODY)).unwrap_or(self.places.len());
         }
     }
 
