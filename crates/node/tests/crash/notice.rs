@@ -27,7 +27,7 @@ const COUNT: u32 = 200;
 const BURSTS: usize = 2;
 
 /// Jülich with so few cores that any machine has them: one for guests, and the owner's jobs want both.
-fn small(treaty: String) -> String {
+fn small(treaty: &str) -> String {
     let small = treaty
         .replace("cpu_cores = 96", "cpu_cores = 2")
         .replace("guest_share_percent = 40", "guest_share_percent = 50");

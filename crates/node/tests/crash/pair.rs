@@ -37,11 +37,11 @@ impl Pair {
     /// Founds both members with a researcher, a project, and a dataset of which only its own member knows that it has
     /// become stricter; stops them and keeps them to be copied.
     pub(super) async fn found() -> Self {
-        Self::found_under(|treaty| treaty).await
+        Self::found_under(str::to_owned).await
     }
 
     /// The same under the example treaty as `terms` writes it anew. Sofia may hand in jobs too.
-    pub(super) async fn found_under(terms: impl FnOnce(String) -> String) -> Self {
+    pub(super) async fn found_under(terms: impl FnOnce(&str) -> String) -> Self {
         let pair = Self { directory: tempfile::tempdir().unwrap() };
         std::fs::create_dir(pair.path("")).unwrap();
         std::fs::write(pair.path("note.txt"), NOTE).unwrap();
@@ -53,7 +53,7 @@ impl Pair {
         }
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../treaties/canada-germany.toml");
         let template = "template.toml";
-        std::fs::write(pair.path(template), terms(std::fs::read_to_string(example).unwrap())).unwrap();
+        std::fs::write(pair.path(template), terms(&std::fs::read_to_string(example).unwrap())).unwrap();
         let members = ["--member", "ca/member.toml", "--member", "de/member.toml"];
         pair.sta(&[&["treaty", "new", "--from", template, "--out", "treaty.toml"], &members[..]].concat());
         pair.sta(&["treaty", "sign", "--dir", "ca", "treaty.toml"]);
