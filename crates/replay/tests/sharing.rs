@@ -250,7 +250,8 @@ fn guests_of_the_member_with_the_lower_rank_are_served_first() {
 fn jobs_whose_patience_ends_leave_room_that_is_offered_again() {
     // The first waits for more than its site has, which keeps the guest out; at 100 it gives up, and the guest comes.
     let full = job(0, 2, 24, 3000, 0);
-    let jobs = [job(0, 0, 8, 1000, 0), job(0, 0, 16, 1000, 0), job(0, 1, 8, 1000, 0), full, job(50, 1, 8, 2000, 1)];
+    let jobs =
+        [job(0, 0, 8, 1000, 0), job(0, 0, 16, 1000, 0), job(0, 1, 8, 1000, 0), full, job(50, 1, 8, 2000, 1)];
     let terms = Terms { staging_ms: 0, restart_ms: 0, grace_ms: 0, unsaved_ms_max: 0 };
     let rules = Rules { patience_ms: Some(100), ..rules(Sharing::OwnerFirst, terms) };
     let ends: Vec<Option<u64>> = played(&rules, &jobs).fates.iter().map(|fate| fate.end_ms).collect();

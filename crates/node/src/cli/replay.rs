@@ -17,6 +17,7 @@ use super::{
 mod alone;
 mod grid;
 mod scenario;
+mod synthetic;
 
 /// What `sta replay` is told.
 #[derive(Debug, Clone, Args)]
@@ -81,6 +82,8 @@ enum Many {
     Compare(grid::GridArgs),
     /// Every load with every movable share and every policy
     Sweep(grid::GridArgs),
+    /// Any number of jobs, made after a real trace, on any number of sites
+    Synthetic(synthetic::SyntheticArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -177,6 +180,7 @@ pub(super) fn run(args: &ReplayArgs, style: Style) -> Result<(), Failure> {
     match (&args.many, &args.input) {
         (Some(Many::Compare(many)), _) => grid::compare(many, style),
         (Some(Many::Sweep(many)), _) => grid::sweep(many, style),
+        (Some(Many::Synthetic(made)), _) => synthetic::run(made, style),
         (None, Some(input)) if input.extension().is_some_and(|ends| ends == "toml") => {
             scenario::run(args, input, style)
         }

@@ -7,6 +7,8 @@ use super::Bench;
 
 const VENUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/traces/venus20k_oracle.swf.gz");
 const NATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/replay/two-nations.toml");
+const VENUS_WHOLE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/traces/helios_venus_gpu_jobs.csv.gz");
 const RIDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/replay/free-rider.toml");
 
 #[test]
@@ -70,6 +72,35 @@ fn scenarios_policies_and_loads_are_compared_in_one_table() {
     let told = bench.sta(&["replay", "compare", RIDER, "--baseline", "alone", "--movable", "25,100"]);
     assert_eq!(told.code, 2);
     insta::assert_snapshot!(told.err);
+}
+
+#[test]
+fn jobs_are_made_after_a_trace_and_played() {
+    let bench = Bench::new();
+    let venus = VENUS_WHOLE;
+    let made = [
+        "replay",
+        "synthetic",
+        venus,
+        "--jobs",
+        "20000",
+        "--sites",
+        "4",
+        "--members",
+        "3",
+        "--processors",
+        "4000",
+    ];
+    insta::assert_snapshot!(bench.done(&made));
+    let answer = bench.json(&made);
+    assert_eq!((&answer["violations"], &answer["shape"]["jobs"]), (&0.into(), &20_000.into()));
+    let told = bench.sta(&["replay", "synthetic", venus, "--jobs", "9", "--processors", "10"]);
+    assert_eq!(told.code, 2);
+    let said = "the number of processors (every site has room for the widest job) is 10, and can be 400 to 100000000";
+    assert!(told.err.contains(said), "{}", told.err);
+    let told =
+        bench.sta(&["replay", "synthetic", VENUS, "--jobs", "9", "--processors", "900", "--policy", "easy"]);
+    assert!(told.err.contains("fifo and easy are of one member's trace"), "{}", told.err);
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Played<'_> {
 /// # Errors
 /// The file is no trace.
 pub(super) fn run(args: &Played, style: Style) -> Result<(), Failure> {
-    let trace = Trace::open(args.trace).map_err(|error| refused(args, &error))?;
+    let trace = Trace::open(args.trace).map_err(|error| refused(args.trace, &error))?;
     let played = play::alone(&trace, args.processors, args.discipline);
     let total = Summary::of(&trace, &played, args.processors);
     let document = json!({
@@ -54,8 +54,9 @@ pub(super) fn run(args: &Played, style: Style) -> Result<(), Failure> {
     Ok(())
 }
 
-fn refused(args: &Played, error: &TraceError) -> Failure {
-    let failure = Failure::new(format!("replay `{}`", args.trace.display()), causes(error));
+/// What is said of a file that is no trace.
+pub(super) fn refused(trace: &Path, error: &TraceError) -> Failure {
+    let failure = Failure::new(format!("replay `{}`", trace.display()), causes(error));
     match error {
         TraceError::Open(_) | TraceError::Read { .. } | TraceError::TooMany => failure,
         TraceError::Line { .. } | TraceError::Empty => failure.exit(Exit::Usage).mend(
