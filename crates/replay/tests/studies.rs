@@ -44,8 +44,10 @@ fn minutes(seconds: f64) -> String {
 /// A line of a golden table.
 fn line(cell: &Cell, report: &Report) -> String {
     let loads: Vec<String> = cell.loads.iter().map(f64::to_string).collect();
-    let savings =
-        report.savings.iter().map(|saving| format!("{:+.2} % {}", 0.0 - saving.saving_percent, saving.baseline));
+    let savings = report
+        .savings
+        .iter()
+        .map(|saving| format!("{:+.2} % {}", 0.0 - saving.saving_percent, saving.baseline));
     let worse: u64 = report.members.iter().map(|member| member.weeks_worse[0]).sum();
     format!(
         "{:9} {:3} % {:11} | {:>6} -> {:>4} min, p95 {:>5} -> {:>3}, p99 {:>5} -> {:>3} | {} evicted, {:.2} % lost | {} late, {worse} weeks worse | {}",
