@@ -18,8 +18,9 @@ use crate::engines::{EngineError, RunId};
 const TOGETHER_MAX: usize = 32;
 /// No log-in is made for fewer than these while others wait: it costs the machine as much as some submissions.
 const TOGETHER_MIN: usize = 16;
-/// How many commands hand over runs of one account at once: with three, two cores were idle for a twentieth of the time. What waits meanwhile goes together with the next one, so that the
-/// machine's time goes into `sbatch` and not into log-ins, and no account takes the places of all others.
+/// How many commands hand over runs of one account at once; with three, two cores stood idle for a twentieth of the time. What waits
+/// meanwhile goes together with the next one, so that the machine's time goes into `sbatch` and not into log-ins, and no account takes
+/// the places of all others.
 const ABREAST: usize = 4;
 const DOING: &str = "submit a job";
 
