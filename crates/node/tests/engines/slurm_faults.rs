@@ -117,11 +117,40 @@ impl BadSite {
 
     /// Waits until the controller has written down what it knows now: what it only knows, a crash makes it forget.
     async fn controller_has_saved(&self) {
-        let path = self.turn.cluster.scratch.parent().unwrap().join("state/job_state");
-        let (now, begun) = (std::time::SystemTime::now(), std::time::Instant::now());
-        while std::fs::metadata(&path).map_or(true, |state| state.modified().unwrap() < now) {
+        self.controller_has_saved_since(std::time::SystemTime::now()).await;
+    }
+
+    /// The same of what it knew at a moment: where nothing happens any more, it writes nothing any more.
+    async fn controller_has_saved_since(&self, moment: std::time::SystemTime) {
+        let (path, begun) = (self.state().join("job_state"), std::time::Instant::now());
+        while std::fs::metadata(&path).map_or(true, |state| state.modified().unwrap() < moment) {
             assert!(begun.elapsed() < super::PATIENCE, "the controller saves nothing");
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Where the controller keeps what it knows.
+    fn state(&self) -> PathBuf {
+        self.turn.cluster.scratch.parent().unwrap().join("state")
+    }
+
+    /// The files in which the controller keeps its jobs, and what it has saved of them.
+    fn controllers_memory(&self) -> ([PathBuf; 2], Vec<u8>) {
+        let files = ["job_state", "job_state.old"].map(|name| self.state().join(name));
+        let saved = std::fs::read(&files[0]).unwrap();
+        (files, saved)
+    }
+
+    /// Has Slurm give no number again that it may have given before it forgot some of so many jobs.
+    async fn use_up_numbers(&self, count: usize) {
+        for _ in 0..count {
+            let words = ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true"];
+            let (cluster, account) = (self.turn.cluster.clone(), self.turn.cluster.accounts[0].clone());
+            let submit = move || {
+                let id = cluster.ask(&account, &words);
+                cluster.ask(&account, &["scancel", id.trim()]);
+            };
+            tokio::task::spawn_blocking(submit).await.unwrap();
         }
     }
 

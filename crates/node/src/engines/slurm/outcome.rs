@@ -31,6 +31,8 @@ pub(super) struct TaskSeen {
     exit: Option<(i32, i32)>,
     cpu_ms: Option<u64>,
     memory_bytes: Option<u64>,
+    /// Whose unix number asked for its end, where accounting says so.
+    cancelled_by: Option<u32>,
 }
 
 impl TaskSeen {
@@ -45,6 +47,7 @@ impl TaskSeen {
             exit: None,
             cpu_ms: None,
             memory_bytes: None,
+            cancelled_by: None,
         }
     }
 
@@ -63,6 +66,7 @@ impl TaskSeen {
             exit: None,
             cpu_ms: None,
             memory_bytes: None,
+            cancelled_by: None,
         }
         .with(account)
     }
@@ -73,7 +77,18 @@ impl TaskSeen {
         self.exit = Some(account.exit);
         self.cpu_ms = Some(account.cpu_ms);
         self.memory_bytes = account.memory_bytes;
+        self.cancelled_by = account.cancelled_by;
+        if self.nodes.is_empty() {
+            self.nodes.clone_from(&account.nodes);
+        }
         self
+    }
+
+    /// Whether it was given nodes and cancelled there, by nobody or by root. After a crash of its controller Slurm gives the numbers
+    /// of jobs that it forgot again, and a node that has run the other job takes the new one for a second copy and ends it as root,
+    /// for minutes after the crash. Only where nothing of the job began does this tell it from what an operator ends.
+    fn was_turned_away_by_its_node(&self) -> bool {
+        !self.nodes.is_empty() && self.cancelled_by.is_none_or(|uid| uid == 0)
     }
 
     fn wall(&self) -> Option<SignedDuration> {
@@ -173,13 +188,12 @@ impl Known<'_> {
     /// Whether Slurm could not even start its script, so that nothing of it ran and nothing says that it could not.
     fn may_begin_again(&self) -> bool {
         let full = matches!(self.never_began(), Exit::SiteFault(text) if text == FULL);
-        // After a crash of its controller Slurm cancels jobs that it gave the number of one that it forgot.
-        let failed = |end: &End| match end {
+        let failed = |seen: &TaskSeen| match seen.end {
             End::Failed | End::NodeFailed | End::Preempted => true,
-            End::Cancelled => self.silent,
+            End::Cancelled => self.silent || seen.was_turned_away_by_its_node(),
             _ => false,
         };
-        self.seen.is_some_and(|seen| failed(&seen.end))
+        self.seen.is_some_and(failed)
             && self.stamps.began.is_none()
             && !full
             && !self.cancel
@@ -188,8 +202,13 @@ impl Known<'_> {
 
     /// Whether only accounting, which comes later than the queue, can say how it ended or how long it took.
     pub(super) fn needs_accounting(&self) -> bool {
-        let failed = self.seen.is_some_and(|seen| matches!(seen.end, End::Failed | End::Completed));
-        self.stamps.ended.is_none() && (self.stamps.began.is_some() || failed)
+        let is_told_later = |seen: &TaskSeen| match seen.end {
+            End::Failed | End::Completed => true,
+            // Who asked for it.
+            End::Cancelled => !self.cancel && self.doomed.is_none() && !seen.nodes.is_empty(),
+            _ => false,
+        };
+        self.stamps.ended.is_none() && (self.stamps.began.is_some() || self.seen.is_some_and(is_told_later))
     }
 
     fn exit(&self) -> Exit {
@@ -314,6 +333,7 @@ mod tests {
             exit: None,
             cpu_ms: None,
             memory_bytes: None,
+            cancelled_by: None,
         }
     }
 
@@ -410,8 +430,21 @@ mod tests {
             Known { silent, ..known(Some(&seen(end, 0)), stamps) }.measure(0).may_begin_again
         };
         assert!(may(End::Failed, &none, false) && may(End::NodeFailed, &none, false));
-        assert!(may(End::Cancelled, &none, true) && !may(End::Cancelled, &none, false));
         assert!(!may(End::Failed, &begun, true) && !may(End::Completed, &none, true));
+    }
+
+    #[test]
+    fn what_its_node_turned_away_may_begin_again_and_what_somebody_ended_may_not() {
+        let (none, begun) = (Stamps::default(), Stamps { ended: None, ..stamps(10, "code 0") });
+        let may = |nodes: &str, cancelled_by: Option<u32>, stamps: &Stamps, silent: bool| {
+            let seen = TaskSeen { nodes: nodes.to_owned(), cancelled_by, ..seen(End::Cancelled, 0) };
+            Known { silent, ..known(Some(&seen), stamps) }.measure(0).may_begin_again
+        };
+        assert!(may("jl2", Some(0), &none, false) && may("jl2", None, &none, false));
+        assert!(!may("jl2", Some(1001), &none, false), "its own account ended it");
+        assert!(!may("", Some(0), &none, false), "the operator ended what waited");
+        assert!(!may("jl2", Some(0), &begun, false), "the operator ended what ran");
+        assert!(may("", None, &none, true), "the controller was away");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 /// What `squeue -o` prints a row; the comment last, because it alone may hold anything.
 pub(super) const SQUEUE_FORMAT: &str = "%A|%F|%K|%T|%r|%S|%e|%N|%k";
 /// What `sacct -o` prints a row. The name and not the comment: accounting has that only once a job has ended.
-pub(super) const SACCT_FORMAT: &str = "JobID,State,ExitCode,Start,End,TotalCPU,MaxRSS,JobName%64";
+pub(super) const SACCT_FORMAT: &str = "JobID,State,ExitCode,Start,End,TotalCPU,MaxRSS,NodeList,JobName%64";
 
 /// The state of a job in Slurm, by what it means for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +131,10 @@ pub(super) struct Account {
     pub(super) cpu_ms: u64,
     /// The highest of its steps, in bytes; none when no step was measured.
     pub(super) memory_bytes: Option<u64>,
+    /// The nodes that it had; empty for one that was never given any.
+    pub(super) nodes: String,
+    /// Whose unix number asked for its end, if somebody did.
+    pub(super) cancelled_by: Option<u32>,
     /// The job's name.
     pub(super) name: String,
 }
@@ -139,8 +143,8 @@ pub(super) struct Account {
 pub(super) fn sacct(text: &str) -> BTreeMap<(u64, u32), Account> {
     let mut accounts: BTreeMap<(u64, u32), Account> = BTreeMap::new();
     for line in text.lines() {
-        let fields: Vec<&str> = line.splitn(8, '|').map(str::trim).collect();
-        let [id, state, exit, start, end, cpu, memory, name] = fields.as_slice() else { continue };
+        let fields: Vec<&str> = line.splitn(9, '|').map(str::trim).collect();
+        let [id, state, exit, start, end, cpu, memory, nodes, name] = fields.as_slice() else { continue };
         let (job, step) = id.split_once('.').map_or((*id, None), |(job, step)| (job, Some(step)));
         let Some(key) = task_of(job) else { continue };
         if step.is_none() {
@@ -153,6 +157,8 @@ pub(super) fn sacct(text: &str) -> BTreeMap<(u64, u32), Account> {
                 is_closed: seconds(end).is_some(),
                 cpu_ms: cpu_ms(cpu).unwrap_or(0),
                 memory_bytes: None,
+                nodes: if nodes.starts_with("None") { String::new() } else { (*nodes).to_owned() },
+                cancelled_by: state.strip_prefix("CANCELLED by ").and_then(|uid| uid.parse().ok()),
                 name: (*name).to_owned(),
             };
             accounts.insert(key, account);
@@ -343,11 +349,11 @@ mod tests {
 
     #[test]
     fn accounting_gives_code_and_signal_and_what_the_steps_used() {
-        let text = "12|FAILED|3:0|1795402949|1795402952|00:01.250||sta:x\n\
-                    12.batch|FAILED|3:0|1795402949|1795402952|00:01.250|12.5M|\n\
-                    12.extern|COMPLETED|0:0|1795402949|1795402952|00:00.001|100K|\n\
-                    13_2|CANCELLED by 1000|0:15|None|1795402952|1-00:00:01||\n\
-                    13_[3-9]|CANCELLED by 1000|0:0|None|1795402952|00:00:00||\n";
+        let text = "12|FAILED|3:0|1795402949|1795402952|00:01.250||jl[1-2]|sta:x\n\
+                    12.batch|FAILED|3:0|1795402949|1795402952|00:01.250|12.5M|jl1|\n\
+                    12.extern|COMPLETED|0:0|1795402949|1795402952|00:00.001|100K|jl1|\n\
+                    13_2|CANCELLED by 1000|0:15|None|1795402952|1-00:00:01||None assigned|\n\
+                    13_[3-9]|CANCELLED by 1000|0:0|None|1795402952|00:00:00||None assigned|\n";
         let accounts = sacct(text);
         let first = &accounts[&(12, 0)];
         assert_eq!(
@@ -357,6 +363,8 @@ mod tests {
         assert_eq!(first.state, State::Ended(End::Failed));
         let second = &accounts[&(13, 2)];
         assert_eq!((second.exit, second.cpu_ms, second.started_at), ((0, 15), 86_401_000, None));
+        assert_eq!((first.nodes.as_str(), first.cancelled_by), ("jl[1-2]", None));
+        assert_eq!((second.nodes.as_str(), second.cancelled_by), ("", Some(1000)));
         assert_eq!(second.state, State::Ended(End::Cancelled));
         assert_eq!(accounts.len(), 2);
     }

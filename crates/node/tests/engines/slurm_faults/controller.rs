@@ -7,12 +7,13 @@ use sta_node::engines::{Engine, Exit};
 use sta_protocol::federation::UsageSource;
 
 use super::{BadSite, HonestJob, on_both_majors};
-use crate::engines::finished;
+use crate::engines::{PATIENCE, finished, slurm::SlurmSite};
 
 on_both_majors! {
     a_submission_without_a_controller_says_so_and_runs_once_it_is_back
     a_controller_that_takes_a_job_and_does_not_answer_runs_it_once
     a_crash_of_the_controller_right_after_submissions_loses_no_job
+    a_job_that_is_given_the_number_of_a_forgotten_one_begins_all_the_same
     jobs_that_end_while_the_controller_is_away_or_after_keep_their_codes_and_times
     jobs_run_and_end_without_accounting
     a_job_that_ends_before_its_cancellation_arrives_keeps_its_end
@@ -74,6 +75,48 @@ async fn a_crash_of_the_controller_right_after_submissions_loses_no_job(site: Ba
         let known = [Exit::Code(code), silent, unknown];
         assert!(known.contains(&outcome.exit), "{outcome:?}");
     }
+    // What the controller forgot it would give to the jobs of the next tests, whose engines know of no crash.
+    site.use_up_numbers(jobs.len()).await;
+}
+
+/// Its node has run the forgotten one, takes the new one for a second copy of it, and ends it as root. The engine was not there when
+/// the controller fell, and knows of no silence.
+async fn a_job_that_is_given_the_number_of_a_forgotten_one_begins_all_the_same(mut site: BadSite) {
+    let engine = site.open();
+    let before = site.job(200, 0);
+    engine.submit(&before.job).await.unwrap();
+    let submitted = std::time::SystemTime::now();
+    before.ends(&engine, 0).await;
+    site.controller_has_saved_since(submitted).await;
+    let (memory, saved) = site.controllers_memory();
+    let forgotten = site.job(1_000, 4).on(site.node(0));
+    engine.submit(&forgotten.job).await.unwrap();
+    let number = site.slurm_ids(&forgotten).await;
+    drop(engine);
+    forgotten.wrote("begin").await;
+    site.fault("kill", "slurmctld").await;
+    memory.iter().for_each(|path| std::fs::write(path, &saved).unwrap());
+    site.fault("start", "slurmctld").await;
+    forgotten.wrote("end").await;
+
+    site.site = SlurmSite::over(site.turn.cluster.clone());
+    let engine = site.open();
+    let job = site.job(600, 7).on(site.node(0));
+    engine.submit(&job.job).await.unwrap();
+    assert_eq!(site.slurm_ids(&job).await, number, "the number is given again");
+    let (node, begun) = (format!("node:{}", site.node(0)), std::time::Instant::now());
+    while job.count("begin") == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the job never begins");
+        // Slurm drains a node that says that it knows the number, and its operator resumes it.
+        let state = site.operate(&["sinfo", "-h", "-N", "-n", site.node(0), "-o", "%T"]).await;
+        if state.starts_with("drain") {
+            site.fault("resume", &node).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    job.ends(&engine, 7).await;
+    assert_ne!(site.slurm_ids(&job).await, number, "it was handed over once more");
+    site.use_up_numbers(2).await;
 }
 
 async fn jobs_that_end_while_the_controller_is_away_or_after_keep_their_codes_and_times(site: BadSite) {

@@ -16,6 +16,9 @@ use crate::harness::clusters::{Cluster, DIRECTORY_VARIABLE, clusters, clusters_i
 /// Who may break each cluster of the set now.
 static TURNS: [Mutex<()>; 3] = [const { Mutex::const_new(()) }; 3];
 
+/// How many lines of each log a failed test prints.
+const LOG_LINES: usize = 80;
+
 /// A cluster that is a test's own for now.
 pub(super) struct Turn {
     pub(super) cluster: Cluster,
@@ -42,8 +45,24 @@ impl Turn {
     }
 }
 
+impl Turn {
+    /// What the cluster's daemons said last: the set is gone by the time anybody reads of a failed test.
+    fn print_logs(&self) {
+        let Some(home) = self.cluster.scratch.parent() else { return };
+        for entry in std::fs::read_dir(home.join("log")).into_iter().flatten().flatten() {
+            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().rev().take(LOG_LINES).collect();
+            println!("the last of {}:", entry.path().display());
+            lines.iter().rev().for_each(|line| println!("  {line}"));
+        }
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.print_logs();
+        }
         // A test that failed halfway leaves the cluster as the fault made it, and Slurm drains nodes by itself after a crash;
         // the next test is to find all whole.
         let daemons = [("continue", "slurmctld"), ("start", "slurmctld"), ("start", "slurmdbd")];
