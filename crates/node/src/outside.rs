@@ -100,6 +100,23 @@ impl Chance for SystemChance {
     }
 }
 
+/// No client for HTTP(S) can be made, as on a machine without certificate authorities.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the certificate authorities of this machine cannot be read; install its package `ca-certificates`, or name a file of them in SSL_CERT_FILE"
+)]
+pub struct NoClient(#[from] reqwest::Error);
+
+/// Makes a client that goes where it is told, and to no other machine that an answer names.
+///
+/// # Errors
+/// The certificate authorities of this machine cannot be read.
+pub(crate) fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, NoClient> {
+    // Set once per process; a second call finds it set, which is what we want.
+    let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Ok(builder.redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
 /// HTTP(S) by reqwest.
 #[derive(Debug, Clone)]
 pub struct HttpTransport(reqwest::Client);
@@ -108,16 +125,12 @@ impl HttpTransport {
     /// A client with bounded waits.
     ///
     /// # Errors
-    /// The TLS roots of the system cannot be read.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        // Set once per process; a second call finds it set, which is what we want.
-        let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = reqwest::Client::builder()
+    /// The certificate authorities of this machine cannot be read.
+    pub fn new() -> Result<Self, NoClient> {
+        let builder = reqwest::Client::builder()
             .connect_timeout(std::time::Duration::from_secs(5))
-            .timeout(std::time::Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self(client))
+            .timeout(std::time::Duration::from_secs(30));
+        Ok(Self(client(builder)?))
     }
 }
 

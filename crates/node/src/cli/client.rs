@@ -12,6 +12,7 @@ use super::{
     failure::{Exit, Failure, Trying, causes},
     print::{self, Style},
 };
+use crate::outside;
 
 /// The longest answer that is read, in bytes; files come in parts far below it.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -54,15 +55,11 @@ impl Client {
                 .exit(Exit::Usage)
                 .mend("Give its https address, or go through an SSH tunnel."));
         }
-        // Set once per process; a second call finds it set, which is what we want.
-        let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
-            .timeout(Duration::from_secs(ANSWER_SECONDS_MAX))
-            // A redirect could carry the token to another machine.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .trying_to(doing)?;
+            .timeout(Duration::from_secs(ANSWER_SECONDS_MAX));
+        // A redirect, which could carry the token to another machine, it does not follow.
+        let http = outside::client(builder).trying_to(doing)?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token, style: Style::new(false) })
     }
 

@@ -111,3 +111,16 @@ fn a_secret_that_others_can_read_is_not_used() {
     assert_eq!(told.code, 1);
     assert!(told.err.contains("nobody else may read it, run `chmod 600 ca/operator.token`"), "{}", told.err);
 }
+
+#[test]
+fn a_machine_without_certificate_authorities_is_told_what_it_lacks() {
+    let bench = Bench::new();
+    bench.signed_treaty();
+    let mut serve = bench.command(&["serve", "--dir", "ca"]);
+    let output = serve.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/dev/null").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let wanted = "sta: cannot start the node in `ca`: the certificate authorities of this machine cannot be read; install its package \
+                  `ca-certificates`, or name a file of them in SSL_CERT_FILE: ";
+    assert!(told.contains(wanted), "{told}");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+}

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::calls::{
     Batch, DOCUMENT_BYTES_MAX, Hello, PART_BYTES_MAX, POLL_TIME_MAX, Poll, Report, SESSION, Welcome, causes,
 };
+use crate::outside;
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a document may take.
@@ -99,14 +100,9 @@ impl Link {
         if url.scheme() != "https" && !(url.scheme() == "http" && is_here) {
             return Err(wrong("it is not https, and the token would travel in the clear".to_owned()));
         }
-        // Set once per process; a second call finds it set, which is what we want.
-        let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIME_MAX)
-            // A redirect could carry the token to another machine.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| wrong(causes(&error)))?;
+        // A redirect, which could carry the token to another machine, it does not follow.
+        let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIME_MAX);
+        let http = outside::client(builder).map_err(|error| wrong(causes(&error)))?;
         Ok(Self { http, base: format!("{}/agent/v1/sites/{site}", node.trim_end_matches('/')), token })
     }
 
