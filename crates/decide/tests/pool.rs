@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use sta_decide::pool::{Discipline, Pool, Request, Running, TooLarge};
+use sta_decide::pool::{Discipline, Pool, Request, Room, Running, TooLarge};
 
 const PROCESSORS: u32 = 16;
 
@@ -195,4 +195,131 @@ fn a_job_that_could_never_begin_is_not_taken_in() {
         "the job wants 17 processors and the pool has 16"
     );
     assert_eq!(pool.waiting(), 0);
+}
+
+/// What happens to a pool at a moment, beside that jobs begin. Jobs are chosen by number among those that are there.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    Comes { processors: u32, estimate_ms: u64, group: u8 },
+    Ends(usize),
+    Stops(usize, u64),
+    Goes(usize),
+    ComesBack(usize, u64),
+    Leaves(usize),
+    Stays(usize),
+}
+
+fn happenings() -> impl Strategy<Value = Vec<(u64, Happens)>> {
+    let which = || any::<usize>();
+    let comes = (1u32..=PROCESSORS, 1u64..200, 0u8..3)
+        .prop_map(|(processors, estimate_ms, group)| Happens::Comes { processors, estimate_ms, group });
+    let happens = prop_oneof![
+        6 => comes,
+        3 => which().prop_map(Happens::Ends),
+        2 => (which(), 1u64..200).prop_map(|(which, left_ms)| Happens::Stops(which, left_ms)),
+        1 => which().prop_map(Happens::Goes),
+        1 => (which(), 1u64..200).prop_map(|(which, left_ms)| Happens::ComesBack(which, left_ms)),
+        1 => which().prop_map(Happens::Leaves),
+        1 => which().prop_map(Happens::Stays),
+    ];
+    prop::collection::vec((0u64..20, happens), 1..300)
+}
+
+/// A pool, and beside it a list of who waits, by number.
+struct Beside {
+    pool: Pool,
+    now_ms: u64,
+    requests: Vec<Request>,
+    waits: BTreeSet<u64>,
+    runs: Vec<Running>,
+    elsewhere: Vec<u64>,
+}
+
+impl Beside {
+    fn happens(&mut self, what: Happens) {
+        let waits: Vec<u64> = self.waits.iter().copied().collect();
+        let of = |which: usize, there: usize| which.checked_rem(there);
+        match what {
+            Happens::Comes { processors, estimate_ms, group } => {
+                let job = u32::try_from(self.requests.len()).unwrap();
+                let request = Request { job, processors, estimate_ms, group };
+                self.waits.insert(self.pool.submit(request).unwrap());
+                self.requests.push(request);
+            }
+            Happens::Ends(which) => {
+                let Some(index) = of(which, self.runs.len()) else { return };
+                self.pool.end(self.now_ms, self.runs.swap_remove(index));
+            }
+            Happens::Stops(which, left_ms) => {
+                let Some(index) = of(which, self.runs.len()) else { return };
+                let running = self.runs.swap_remove(index);
+                self.requests[running.job() as usize].estimate_ms = left_ms;
+                self.waits.insert(u64::from(running.job()));
+                self.pool.stop(self.now_ms, running, left_ms);
+            }
+            Happens::Goes(which) => {
+                let Some(number) = of(which, waits.len()).map(|index| waits[index]) else { return };
+                self.waits.remove(&number);
+                self.elsewhere.push(number);
+                assert_eq!(self.pool.goes(number).unwrap().job, u32::try_from(number).unwrap());
+            }
+            Happens::ComesBack(which, left_ms) => {
+                let Some(index) = of(which, self.elsewhere.len()) else { return };
+                let number = self.elsewhere.swap_remove(index);
+                self.requests[usize::try_from(number).unwrap()].estimate_ms = left_ms;
+                self.waits.insert(number);
+                self.pool.comes_back(number, left_ms);
+            }
+            Happens::Leaves(which) => {
+                let Some(number) = of(which, waits.len()).map(|index| waits[index]) else { return };
+                self.waits.remove(&number);
+                self.pool.leaves(number);
+            }
+            Happens::Stays(which) => {
+                let Some(number) = of(which, waits.len()).map(|index| waits[index]) else { return };
+                self.requests[usize::try_from(number).unwrap()].group = 0;
+                self.pool.stays(number);
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        while let Some(running) = self.pool.begin(self.now_ms) {
+            assert!(self.waits.remove(&u64::from(running.job())));
+            self.runs.push(running);
+        }
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = (u64, Request)> {
+        self.waits.iter().map(|number| (*number, self.requests[usize::try_from(*number).unwrap()]))
+    }
+}
+
+proptest! {
+    #[test]
+    fn whoever_has_to_wait_fits_nowhere_also_where_jobs_stop_and_come_back(happenings in happenings()) {
+        let pool = Pool::new(PROCESSORS, Discipline::Easy);
+        let mut beside = Beside {
+            pool,
+            now_ms: 0,
+            requests: Vec::new(),
+            waits: BTreeSet::new(),
+            runs: Vec::new(),
+            elsewhere: Vec::new(),
+        };
+        for (gap_ms, what) in happenings {
+            beside.now_ms += gap_ms;
+            beside.happens(what);
+            beside.begin();
+            let room = beside.pool.room(beside.now_ms);
+            let fits = beside.waiting().find(|(_, request)| room.fits(*request));
+            prop_assert_eq!(fits, None);
+            prop_assert_eq!(beside.pool.waiting(), beside.waits.len());
+            for group in 1..3 {
+                let anywhere = Room { free: PROCESSORS / 2, spare: 2, until_head_ms: 50 };
+                let first = beside.waiting().find(|(_, it)| it.group == group && anywhere.fits(*it));
+                prop_assert_eq!(beside.pool.first_of(group, anywhere), first);
+            }
+        }
+    }
 }
