@@ -6,11 +6,13 @@
 //! enough processors are free, by the estimates of what runs; a later job may begin before it only where that moment does not move.
 //! Nothing here waits or knows the time: events come in with their moment, in order, and what may begin is asked for.
 
-use std::collections::BTreeMap;
-
-use self::line::{Line, Waiting};
 pub use self::tree::Room;
+use self::{
+    ends::Ends,
+    line::{Line, Waiting},
+};
 
+mod ends;
 mod line;
 mod tree;
 
@@ -78,8 +80,8 @@ pub struct Pool {
     processors: u32,
     free: u32,
     line: Line,
-    /// What runs, by its end and its sequence, with its processors.
-    running: BTreeMap<(u64, u64), u32>,
+    /// When what runs is to end. Who is served strictly in order has no use for that, and it stays empty.
+    ends: Ends,
     begun: u64,
     /// The head's, as long as nothing ended early.
     reservation: Option<Reservation>,
@@ -104,7 +106,7 @@ impl Pool {
             processors,
             free: processors,
             line: Line::default(),
-            running: BTreeMap::new(),
+            ends: Ends::default(),
             begun: 0,
             reservation: None,
         }
@@ -261,13 +263,13 @@ impl Pool {
     /// ends later may go before the head.
     fn reserve(&self, now_ms: u64, processors: u32) -> Reservation {
         let (mut free, mut at_ms) = (self.free, now_ms);
-        for ((ends_ms, _), held) in &self.running {
+        for (ends_ms, held) in self.ends.iter() {
             // What ends at the head's very moment is left over with the rest.
-            if free >= processors && *ends_ms > at_ms {
+            if free >= processors && ends_ms > at_ms {
                 break;
             }
             free += held;
-            at_ms = at_ms.max(*ends_ms);
+            at_ms = at_ms.max(ends_ms);
         }
         Reservation { at_ms, spare: free.saturating_sub(processors) }
     }
@@ -278,16 +280,15 @@ impl Pool {
         let running = Running { job, number, processors, ends_ms, sequence: self.begun };
         self.begun += 1;
         self.free -= processors;
-        // Who is served strictly in order has no use for when the others end.
         if self.discipline == Discipline::Easy {
-            self.running.insert((ends_ms, running.sequence), processors);
+            self.ends.add(ends_ms, processors);
         }
         running
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "taking it is what keeps anyone from ending it twice")]
     fn give_back(&mut self, now_ms: u64, job: Running) {
-        self.running.remove(&(job.ends_ms, job.sequence));
+        self.ends.remove(job.ends_ms, job.processors);
         self.free += job.processors;
         // Earlier than was counted on, or later: the head's moment is another one now.
         if now_ms != job.ends_ms {
