@@ -9,7 +9,7 @@
 pub use self::tree::Room;
 use self::{
     ends::Ends,
-    line::{Line, Waiting},
+    line::{Line, Seat, Waiting},
 };
 
 mod ends;
@@ -42,8 +42,8 @@ pub struct Request {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Running {
     job: u32,
-    /// Its number in the line; none for a guest, who stands in another one.
-    number: Option<u64>,
+    /// Where it stood in the line; none for a guest, who stands in another one.
+    seat: Option<Seat>,
     processors: u32,
     /// When it is to end by its estimate.
     ends_ms: u64,
@@ -143,16 +143,16 @@ impl Pool {
 
     /// Gives back what a job held that is over.
     pub fn end(&mut self, now_ms: u64, job: Running) {
-        if let Some(number) = job.number {
-            self.line.end(number);
+        if let Some(seat) = job.seat {
+            self.line.end(seat);
         }
         self.give_back(now_ms, job);
     }
 
     /// A job has to stop, and waits again where it stood in the line, for so long at most.
     pub fn stop(&mut self, now_ms: u64, job: Running, estimate_ms: u64) {
-        if let Some(number) = job.number {
-            self.comes_back(number, estimate_ms);
+        if let Some(seat) = job.seat {
+            self.comes_back(seat.number, estimate_ms);
         }
         self.give_back(now_ms, job);
     }
@@ -161,7 +161,8 @@ impl Pool {
     pub fn begin(&mut self, now_ms: u64) -> Option<Running> {
         let head = self.line.head()?;
         if head.request.processors <= self.free {
-            return self.begin_before_all(now_ms, head.number);
+            self.reservation = None;
+            return Some(self.start_own(now_ms, &head));
         }
         match self.discipline {
             Discipline::Fifo => None,
@@ -171,21 +172,18 @@ impl Pool {
 
     /// A job that waits begins whoever stands before it; none where its processors are not free.
     pub fn begin_before_all(&mut self, now_ms: u64, number: u64) -> Option<Running> {
-        let request = self.line.take(number)?;
-        if request.processors > self.free {
-            self.line.come_back(number, request.estimate_ms);
-            return None;
-        }
+        let job = self.line.find(number).filter(|job| job.request.processors <= self.free)?;
         self.reservation = None;
-        Some(self.start(now_ms, Some(number), request))
+        Some(self.start_own(now_ms, &job))
     }
 
     /// A job of the line begins elsewhere.
     pub fn goes(&mut self, number: u64) -> Option<Request> {
-        let request = self.line.take(number);
+        let job = self.line.find(number)?;
+        self.line.begins(&job);
         // The head may be another one.
         self.reservation = None;
-        request
+        Some(job.request)
     }
 
     /// A job that had begun elsewhere waits again where it stood, for so long at most.
@@ -196,7 +194,7 @@ impl Pool {
 
     /// A job that waits, or ran elsewhere, is over.
     pub fn leaves(&mut self, number: u64) {
-        self.line.end(number);
+        self.line.leave(number);
         self.reservation = None;
     }
 
@@ -207,8 +205,8 @@ impl Pool {
 
     /// The first job of the line that may go elsewhere as those of its group may, and fits.
     #[must_use]
-    pub fn first_of(&self, group: u8, room: Room) -> Option<(u64, Request)> {
-        self.line.first_of(group, room).map(|Waiting { number, request }| (number, request))
+    pub fn first_of(&mut self, group: u8, room: Room) -> Option<(u64, Request)> {
+        self.line.first_of(group, room).map(|job| (job.seat.number, job.request))
     }
 
     /// What one who does not stand in this line may have without the head beginning later for it.
@@ -254,9 +252,7 @@ impl Pool {
             reservation.spare -= request.processors;
         }
         self.reservation = Some(reservation);
-        let Waiting { number, request } = found?;
-        self.line.take(number);
-        Some(self.start(now_ms, Some(number), request))
+        Some(self.start_own(now_ms, &found?))
     }
 
     /// The first moment at which so many processors are free. What runs longer than it said is counted on now, when nothing that
@@ -274,10 +270,16 @@ impl Pool {
         Reservation { at_ms, spare: free.saturating_sub(processors) }
     }
 
-    fn start(&mut self, now_ms: u64, number: Option<u64>, request: Request) -> Running {
+    /// One that waits in this line begins.
+    fn start_own(&mut self, now_ms: u64, job: &Waiting) -> Running {
+        self.line.begins(job);
+        self.start(now_ms, Some(job.seat), job.request)
+    }
+
+    fn start(&mut self, now_ms: u64, seat: Option<Seat>, request: Request) -> Running {
         let Request { job, processors, estimate_ms, .. } = request;
         let ends_ms = now_ms.saturating_add(estimate_ms);
-        let running = Running { job, number, processors, ends_ms, sequence: self.begun };
+        let running = Running { job, seat, processors, ends_ms, sequence: self.begun };
         self.begun += 1;
         self.free -= processors;
         if self.discipline == Discipline::Easy {

@@ -21,8 +21,10 @@ impl Federation {
             if room.free == 0 {
                 return;
             }
-            let homes = (0u16..).zip(&self.sites).filter(|(home, of)| *home != site && of.may_leave());
-            let fits = homes.filter_map(|(home, _)| self.candidate(home, site, room));
+            let fits = (0u16..).take(self.sites.len()).filter_map(|home| {
+                let may_leave = home != site && self.sites[usize::from(home)].may_leave();
+                if may_leave { self.candidate(home, site, room) } else { None }
+            });
             let Some(first) = fits.min_by_key(|candidate| candidate.order) else { return };
             self.begins_abroad(now_ms, site, &first);
         }
@@ -102,16 +104,17 @@ impl Federation {
     }
 
     /// The first job of a home that may go to a site and fits there.
-    fn candidate(&self, home: u16, site: u16, room: Room) -> Option<Candidate> {
-        let (from, to) = (&self.sites[usize::from(home)], &self.sites[usize::from(site)]);
+    fn candidate(&mut self, home: u16, site: u16, room: Room) -> Option<Candidate> {
+        let [from, to] = self.sites.get_disjoint_mut([home, site].map(usize::from)).ok()?;
         let rank = self.ranks[usize::from(from.member)];
-        let groups =
-            (1u8..).zip(&from.leaving[1..]).filter(|(group, waiting)| **waiting > 0 && to.takes(*group));
-        let first = |group| {
+        let groups = (1u8..).zip(&from.leaving[1..]);
+        let groups = groups.filter(|(group, waiting)| **waiting > 0 && to.takes(*group));
+        let first = |(group, _)| {
             let (place, request) = from.pool.first_of(group, room)?;
-            Some(Candidate { home, place, request, order: (rank, self.job(request.job)?.sequence) })
+            let job = self.jobs.get(request.job as usize)?.as_ref()?;
+            Some(Candidate { home, place, request, order: (rank, job.sequence) })
         };
-        groups.filter_map(|(group, _)| first(group)).min_by_key(|candidate| candidate.order)
+        groups.filter_map(first).min_by_key(|candidate| candidate.order)
     }
 
     fn begins_abroad(&mut self, now_ms: u64, site: u16, candidate: &Candidate) {

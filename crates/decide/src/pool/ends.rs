@@ -3,8 +3,8 @@
 
 /// Held processors, by the moment at which they are to be free.
 ///
-/// A sorted list and no tree. Who ends is mostly at its end or close to it, and few move for one who comes: jobs of a real trace are played
-/// faster with it until one site has some 100,000 processors, and a tenth slower with 400,000.
+/// A sorted list and no tree. Who ends is mostly at its end or close to it, and few move for one who comes. A B-tree catches up where one
+/// site has some hundred thousand processors.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     /// Each moment once, the last one first.

@@ -21,7 +21,7 @@ enum Stands {
 /// Whoever waits fits into this.
 const ANYBODY: Room = Room { free: u32::MAX - 1, spare: u32::MAX - 1, until_head_ms: u64::MAX };
 
-/// So many places behind the head are looked at before the tree is.
+/// So many places are looked at before the tree is.
 const SOON: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +31,28 @@ struct Place {
     stands: Stands,
 }
 
-/// A job at its place.
+impl Place {
+    fn least(&self) -> Least {
+        let Request { processors, estimate_ms, .. } = self.request;
+        match self.stands {
+            Stands::Waits => Least { processors, estimate_ms },
+            Stands::Away | Stands::Gone => Least::NOBODY,
+        }
+    }
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub(super) number: u64,
+    /// Its place, unless the line has moved up since.
+    place: usize,
+}
+
+/// A job that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiting {
-    pub(super) number: u64,
+    pub(super) seat: Seat,
     pub(super) request: Request,
 }
 
@@ -43,6 +61,8 @@ pub(super) struct Waiting {
 pub(super) struct Line {
     /// By number, the order in which they came; those that are gone stay until the places are used up.
     places: Vec<Place>,
+    /// So many places there are until those that are gone make room.
+    places_max: usize,
     /// The first place at which a job waits, or beyond all.
     head: usize,
     waiting: usize,
@@ -59,34 +79,46 @@ impl Line {
     }
 
     pub(super) fn head(&self) -> Option<Waiting> {
-        let place = self.places.get(self.head)?;
-        (place.stands == Stands::Waits).then_some(Waiting { number: place.number, request: place.request })
+        self.at(self.head)
+    }
+
+    /// A job, if it waits.
+    pub(super) fn find(&self, number: u64) -> Option<Waiting> {
+        self.at(self.place(number)?)
     }
 
     /// Takes a job in behind all others; says its number.
     pub(super) fn push(&mut self, request: Request) -> u64 {
-        if self.places.len() == self.all.places() {
+        if self.places.len() == self.places_max {
             self.close_gaps();
         }
         let number = self.next;
         self.next += 1;
-        self.places.push(Place { number, request, stands: Stands::Away });
-        self.waits(self.places.len() - 1);
+        if self.waiting == 0 {
+            self.head = self.places.len();
+        }
+        self.waiting += 1;
+        // No tree has this place until somebody searches.
+        self.places.push(Place { number, request, stands: Stands::Waits });
         number
     }
 
-    /// A job begins, here or elsewhere.
-    pub(super) fn take(&mut self, number: u64) -> Option<Request> {
-        let place = self.place(number)?;
-        if self.places[place].stands != Stands::Waits {
-            return None;
-        }
-        self.leaves(place, Stands::Away);
-        Some(self.places[place].request)
+    /// A job that waits begins, here or elsewhere.
+    pub(super) fn begins(&mut self, job: &Waiting) {
+        self.leaves(job.seat.place, Stands::Away);
     }
 
-    /// A job is over.
-    pub(super) fn end(&mut self, number: u64) {
+    /// A job that began here is over.
+    pub(super) fn end(&mut self, seat: Seat) {
+        // Mostly nobody has moved up meanwhile.
+        match self.places.get_mut(seat.place) {
+            Some(place) if place.number == seat.number => place.stands = Stands::Gone,
+            Some(_) | None => self.leave(seat.number),
+        }
+    }
+
+    /// A job is over, or withdrawn.
+    pub(super) fn leave(&mut self, number: u64) {
         if let Some(place) = self.place(number) {
             match self.places[place].stands {
                 Stands::Waits => self.leaves(place, Stands::Gone),
@@ -116,18 +148,42 @@ impl Line {
     }
 
     /// The first that waits and fits.
-    pub(super) fn first(&self, room: Room) -> Option<Waiting> {
-        self.all.first(room).map(|place| self.at(place))
+    pub(super) fn first(&mut self, room: Room) -> Option<Waiting> {
+        let found = self.first_from(self.head, room)?;
+        self.at(found)
     }
 
     /// The first that waits, fits and may go elsewhere as those of its group may.
-    pub(super) fn first_of(&self, group: u8, room: Room) -> Option<Waiting> {
-        let tree = self.groups.get(usize::from(group).checked_sub(1)?)?;
-        tree.first(room).map(|place| self.at(place))
+    pub(super) fn first_of(&mut self, group: u8, room: Room) -> Option<Waiting> {
+        let groups = usize::from(group);
+        if self.groups.len() < groups {
+            self.groups.resize_with(groups, Tree::default);
+        }
+        let tree = group_tree(&mut self.groups, group)?;
+        let of_group =
+            |place: &Place| if place.request.group == group { place.least() } else { Least::NOBODY };
+        catch_up(tree, self.places_max, &self.places, of_group);
+        let found = tree.first(0, room)?;
+        self.at(found)
     }
 
-    fn at(&self, place: usize) -> Waiting {
-        Waiting { number: self.places[place].number, request: self.places[place].request }
+    /// The first place from one on whose job waits and fits.
+    fn first_from(&mut self, from: usize, room: Room) -> Option<usize> {
+        let fits = |place: &Place| place.stands == Stands::Waits && room.fits(place.request);
+        let soon = self.places.len().min(from + SOON);
+        if let Some(near) = self.places[from..soon].iter().position(fits) {
+            return Some(from + near);
+        }
+        if soon == self.places.len() {
+            return None;
+        }
+        catch_up(&mut self.all, self.places_max, &self.places, Place::least);
+        self.all.first(soon, room)
+    }
+
+    fn at(&self, place: usize) -> Option<Waiting> {
+        let Place { number, request, stands } = *self.places.get(place)?;
+        (stands == Stands::Waits).then_some(Waiting { seat: Seat { number, place }, request })
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -140,53 +196,51 @@ impl Line {
     }
 
     fn waits(&mut self, place: usize) {
-        let Request { processors, estimate_ms, group, .. } = self.places[place].request;
-        let least = Least { processors, estimate_ms };
-        self.places[place].stands = Stands::Waits;
+        self.stands(place, Stands::Waits);
         self.waiting += 1;
-        self.all.set(place, least);
-        let places = self.all.places();
-        while self.groups.len() < usize::from(group) {
-            self.groups.push(Tree::over(places));
-        }
-        if let Some(tree) = group_tree(&mut self.groups, group) {
-            tree.set(place, least);
-        }
         if place < self.head || self.waiting == 1 {
             self.head = place;
         }
     }
 
     fn leaves(&mut self, place: usize, stands: Stands) {
-        self.places[place].stands = stands;
+        self.stands(place, stands);
         self.waiting -= 1;
-        self.all.set(place, Least::NOBODY);
-        if let Some(tree) = group_tree(&mut self.groups, self.places[place].request.group) {
-            tree.set(place, Least::NOBODY);
-        }
         if place == self.head {
-            // Mostly the next one waits, or one soon after it.
-            let mut soon = (place + 1..self.places.len()).take(SOON);
-            let near = soon.find(|next| self.places[*next].stands == Stands::Waits);
-            self.head = near.or_else(|| self.all.first(ANYBODY)).unwrap_or(self.places.len());
+            let next = if self.waiting == 0 { None } else { self.first_from(place + 1, ANYBODY) };
+            self.head = next.unwrap_or(self.places.len());
         }
     }
 
-    /// Moves all that are not over to the first places, in trees that have room for as many again.
-    fn close_gaps(&mut self) {
-        self.places.retain(|place| place.stands != Stands::Gone);
-        let places = (2 * self.places.len()).next_power_of_two().max(16);
-        self.all = Tree::over(places);
-        for tree in &mut self.groups {
-            *tree = Tree::over(places);
-        }
-        (self.head, self.waiting) = (self.places.len(), 0);
-        for place in 0..self.places.len() {
-            if self.places[place].stands == Stands::Waits {
-                self.waits(place);
-            }
+    fn stands(&mut self, place: usize, stands: Stands) {
+        self.places[place].stands = stands;
+        let least = self.places[place].least();
+        self.all.set(place, least);
+        if let Some(tree) = group_tree(&mut self.groups, self.places[place].request.group) {
+            tree.set(place, least);
         }
     }
+
+    /// Moves all that are not over to the first places, and makes room for as many again.
+    fn close_gaps(&mut self) {
+        self.places.retain(|place| place.stands != Stands::Gone);
+        self.places_max = (2 * self.places.len()).next_power_of_two().max(16);
+        let head = self.places.iter().position(|place| place.stands == Stands::Waits);
+        self.head = head.unwrap_or(self.places.len());
+        self.all = Tree::default();
+        self.groups.fill_with(Tree::default);
+    }
+}
+
+/// Takes those into a tree that came since it was last searched.
+fn catch_up(tree: &mut Tree, places_max: usize, places: &[Place], least: impl Fn(&Place) -> Least) {
+    if tree.filled() == places.len() {
+        return;
+    }
+    if tree.places() == 0 {
+        *tree = Tree::over(places_max);
+    }
+    tree.fill(places[tree.filled()..].iter().map(least));
 }
 
 fn group_tree(groups: &mut [Tree], group: u8) -> Option<&mut Tree> {

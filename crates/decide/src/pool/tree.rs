@@ -59,19 +59,45 @@ impl Least {
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     nodes: Vec<Least>,
+    /// So many places are in it, the first ones. Who begins before anybody searches never comes in.
+    filled: usize,
 }
 
 impl Tree {
-    /// Over so many places, a power of two, at which nobody waits.
+    /// For so many places, a power of two, of which none is in it yet.
     pub(super) fn over(places: usize) -> Self {
-        Self { nodes: vec![Least::NOBODY; 2 * places] }
+        Self { nodes: vec![Least::NOBODY; 2 * places], filled: 0 }
     }
 
     pub(super) fn places(&self) -> usize {
         self.nodes.len() / 2
     }
 
+    pub(super) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Who stands at the places behind those that are in it.
+    pub(super) fn fill(&mut self, places: impl ExactSizeIterator<Item = Least>) {
+        let mut from = self.places() + self.filled;
+        let mut to = from + places.len();
+        self.filled += places.len();
+        for (leaf, least) in self.nodes[from..to].iter_mut().zip(places) {
+            *leaf = least;
+        }
+        while from > 1 {
+            (from, to) = (from / 2, to.div_ceil(2));
+            for node in from..to {
+                self.nodes[node] = Least::of(self.nodes[2 * node], self.nodes[2 * node + 1]);
+            }
+        }
+    }
+
+    /// Who stands at a place from now on, if it is in the tree.
     pub(super) fn set(&mut self, place: usize, least: Least) {
+        if place >= self.filled {
+            return;
+        }
         let mut node = place + self.places();
         self.nodes[node] = least;
         while node > 1 {
@@ -85,19 +111,28 @@ impl Tree {
         }
     }
 
-    /// The first place whose job fits.
-    pub(super) fn first(&self, room: Room) -> Option<usize> {
-        self.first_below(1, room)
-    }
-
-    fn first_below(&self, node: usize, room: Room) -> Option<usize> {
-        if !self.nodes.get(node)?.may_fit(room) {
+    /// The first place from this one on whose job fits.
+    pub(super) fn first(&self, place: usize, room: Room) -> Option<usize> {
+        if !self.nodes.get(1)?.may_fit(room) {
             return None;
         }
         let leaves = self.places();
-        if node >= leaves {
-            return Some(node - leaves);
+        // The largest part of the tree that begins with the place.
+        let mut node = place + leaves;
+        node >>= node.trailing_zeros();
+        loop {
+            if !self.nodes[node].may_fit(room) {
+                // Its neighbour to the right; of one that has no sibling there, that of the first ancestor that has.
+                node += 1;
+                node >>= node.trailing_zeros();
+                if node == 1 {
+                    return None;
+                }
+            } else if node < leaves {
+                node *= 2;
+            } else {
+                return Some(node - leaves);
+            }
         }
-        self.first_below(2 * node, room).or_else(|| self.first_below(2 * node + 1, room))
     }
 }
