@@ -71,6 +71,8 @@ pub(super) struct Line {
     all: Tree,
     /// Over those that wait and may go elsewhere, by their group from 1.
     groups: Vec<Tree>,
+    /// Nobody before this place fits into this.
+    refused: Option<(Room, usize)>,
 }
 
 impl Line {
@@ -149,8 +151,11 @@ impl Line {
 
     /// The first that waits and fits.
     pub(super) fn first(&mut self, room: Room) -> Option<Waiting> {
-        let found = self.first_from(self.head, room)?;
-        self.at(found)
+        let refused = self.refused.filter(|(refused, _)| room.is_within(*refused));
+        let from = refused.map_or(0, |(_, place)| place).max(self.head);
+        let found = self.first_from(from, room);
+        self.refused = Some((room, found.unwrap_or(self.places.len())));
+        self.at(found?)
     }
 
     /// The first that waits, fits and may go elsewhere as those of its group may.
@@ -198,6 +203,9 @@ impl Line {
     fn waits(&mut self, place: usize) {
         self.stands(place, Stands::Waits);
         self.waiting += 1;
+        if let Some((_, refused)) = &mut self.refused {
+            *refused = place.min(*refused);
+        }
         if place < self.head || self.waiting == 1 {
             self.head = place;
         }
@@ -227,6 +235,7 @@ impl Line {
         self.places_max = (2 * self.places.len()).next_power_of_two().max(16);
         let head = self.places.iter().position(|place| place.stands == Stands::Waits);
         self.head = head.unwrap_or(self.places.len());
+        self.refused = None;
         self.all = Tree::default();
         self.groups.fill_with(Tree::default);
     }

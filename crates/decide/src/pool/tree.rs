@@ -28,6 +28,11 @@ impl Room {
         let Request { processors, estimate_ms, .. } = request;
         Least { processors, estimate_ms }.may_fit(self)
     }
+
+    /// Whether whoever fits into this fits into the other.
+    pub(super) fn is_within(self, other: Self) -> bool {
+        self.free <= other.free && self.spare <= other.spare && self.until_head_ms <= other.until_head_ms
+    }
 }
 
 /// The least that any job below a node of the tree wants, of each measure by itself.
