@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! When the processors that are held are to be free, by the estimates of what runs.
 
+/// So many moments are looked at before the later ones.
+const NEXT: usize = 8;
+
 /// Held processors, by the moment at which they are to be free.
 ///
 /// A sorted list and no tree. Who ends is mostly at its end or close to it, and few move for one who comes. A B-tree catches up where one
@@ -41,7 +44,16 @@ impl Ends {
         self.moments.iter().rev().copied()
     }
 
+    /// Where a moment is, or would be. Most jobs are short: it is looked for among the next moments first.
     fn place(&self, at_ms: u64) -> usize {
-        self.moments.partition_point(|(later_ms, _)| *later_ms > at_ms)
+        let places = self.moments.len();
+        let (mut to, mut next) = (places, NEXT);
+        while let Some(from) = places.checked_sub(next)
+            && self.moments[from].0 <= at_ms
+        {
+            (to, next) = (from, 4 * next);
+        }
+        let from = places.saturating_sub(next);
+        from + self.moments[from..to].partition_point(|(later_ms, _)| *later_ms > at_ms)
     }
 }
