@@ -6,6 +6,7 @@
 
 pub mod admit;
 pub mod authorize;
+pub mod backfill;
 pub mod cases;
 pub mod drf;
 pub mod energy;

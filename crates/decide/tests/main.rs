@@ -8,6 +8,7 @@
 
 mod admit;
 mod authorize;
+mod backfill;
 mod clocks;
 mod composition;
 mod drf;

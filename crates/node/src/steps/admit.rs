@@ -13,6 +13,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     federation::{Admission, DatasetRecord, Offer, OfferAnswer, VERSION},
     ids::{AdmissionId, JobId, MemberId},
+    job::JobSpec,
     jws::{Signed, Verified},
     refusal::{Refusal, RefusalCode},
     treaty::{Resources, Site},
@@ -432,7 +433,7 @@ fn keep(
         reclaimed: 0,
         receipt: None,
     };
-    hosted::insert(tx, &job)?;
+    hosted::insert(tx, &job, longest_ms(&offer.spec))?;
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     if let Some(lane) = staging {
         outbox::put(tx, lane, Effect::Stage, offer.job, &offer.offer.to_string(), now_ms)?;
@@ -441,6 +442,11 @@ fn keep(
     let payload = serde_json::json!({"admission": admission.digest(), "permitted_by": permitted_by});
     tx.audit(entry("job.admitted", offer, payload, now));
     Ok(OfferAnswer::Admitted(admission))
+}
+
+/// How long a job may run at most. A site that does not order its jobs itself runs the tasks of an array one after the other.
+fn longest_ms(spec: &JobSpec) -> u64 {
+    u64::from(spec.time_limit_s) * 1000 * u64::from(spec.shape.count)
 }
 
 fn entry(kind: &'static str, offer: &Offer, mut payload: serde_json::Value, at: Timestamp) -> PendingEntry {

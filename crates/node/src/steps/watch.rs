@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use rusqlite::Connection;
-use sta_decide::reclaim::choose;
+use sta_decide::{
+    backfill::{Site, Wants},
+    reclaim::choose,
+};
 use sta_protocol::{
     ids::{JobId, MemberId, SiteId},
     treaty::Resources,
@@ -17,7 +20,8 @@ use crate::{
     node::Node,
     store::{
         StoreError, Tx,
-        hosted::{self, HostState, HostedJob, ReadyJob, SiteUse, UnderWay},
+        hosted::{self, HostState, HostedJob, SiteUse, UnderWay},
+        line::{self, ReadyJob},
         outbox::{self, Effect, Lane},
         reclaims,
     },
@@ -28,13 +32,15 @@ const LOOK_MAX: u32 = 100_000;
 /// How many jobs are looked at side by side, so that what they come to is written together.
 const ABREAST: usize = 16;
 /// How many jobs of a site are started at once, and how many are handed to one that orders them itself.
-const START_MAX: (u32, u32) = (32, 256);
+const START_MAX: (usize, u32) = (32, 256);
+/// How many that wait are looked at for one that may begin.
+const LINE_MAX: u32 = 256;
 /// How long somebody who asks why a job waits is kept waiting for the site's answer.
 const REASON_WAIT: Duration = Duration::from_secs(2);
 
 /// Starts waiting jobs: those of the site's owner first, each in the order they were admitted. A site that orders its jobs itself
-/// is given them as they come, up to a number; any other while it has room, and strictly in order: a small job never passes a
-/// large one, so that the large one's turn comes. Where the owner's find no room, guests are given notice.
+/// is given them as they come, up to a number; any other while it has room. The first that finds none has its turn reserved, and one behind it
+/// begins only where that stays where it is ([`sta_decide::backfill`]). Where the owner's find no room, guests are given notice.
 ///
 /// # Errors
 /// The store failed.
@@ -107,43 +113,46 @@ impl Plan {
 impl Room {
     fn plan(&self, connection: &Connection, now: jiff::Timestamp) -> Result<Plan, StoreError> {
         let held = hosted::site_use(connection, &self.site, &self.owner)?;
-        let ready = hosted::ready(connection, &self.site, &self.owner, now, self.limit(&held))?;
+        let ready = line::ready(connection, &self.site, &self.owner, now, self.limit(&held))?;
         if self.handed_over_max.is_some() {
             // It orders them by its own priorities, its owner's and its guests'.
             return Ok(Plan { start: ready, ..Plan::default() });
         }
-        let mut used = held.running_home.and(held.running_guests);
-        let first_without = ready.iter().position(|job| {
-            let fits = used.and(job.resources).fits_in(self.whole);
-            used = if fits { used.and(job.resources) } else { used };
-            !fits
-        });
-        let mut start = ready;
-        let wait = start.split_off(first_without.unwrap_or(start.len()));
-        let in_want: Vec<&ReadyJob> = wait.iter().take_while(|job| job.is_own).collect();
-        let leave = match in_want.first() {
-            Some(_) if self.grace_s.is_some() => self.leaving(connection, used, &in_want)?,
-            Some(_) | None => Vec::new(),
+        let grace_ms = u64::from(self.grace_s.unwrap_or(0)) * 1000;
+        let running = line::holding(connection, &self.site, now, grace_ms)?;
+        let mut room = Site::new(u64::try_from(now.as_millisecond()).unwrap_or(0), self.whole, running);
+        let wants = |job: &ReadyJob| Wants { resources: job.resources, longest_ms: job.longest_ms };
+        let (own, guests): (Vec<_>, Vec<_>) = ready.iter().partition(|job| job.is_own);
+        let (mut start, own_wait): (Vec<_>, Vec<_>) =
+            own.into_iter().partition(|job| room.begins(wants(job)));
+        let first_in_want = own_wait.first().map(|job| job.job);
+        let leave = match first_in_want {
+            Some(_) if self.grace_s.is_some() => self.leaving(connection, room.free(), &own_wait)?,
+            Some(_) | None => None,
         };
-        let first_in_want = in_want.first().map(|job| job.job);
-        Ok(Plan { start, leave, first_in_want })
+        // Where guests make room, no other takes it before the owner's job has it.
+        if leave.is_none() {
+            start.extend(guests.into_iter().filter(|job| room.begins(wants(job))));
+        }
+        let start = start.into_iter().take(START_MAX.0).cloned().collect();
+        Ok(Plan { start, leave: leave.unwrap_or_default(), first_in_want })
     }
 
-    /// The guests that make room for as many of the owner's jobs as they can, in their order.
+    /// The guests that make room for as many of the owner's jobs as they can, in their order; none where they cannot even for the first.
     fn leaving(
         &self,
         connection: &Connection,
-        used: Resources,
+        free: Resources,
         in_want: &[&ReadyJob],
-    ) -> Result<Vec<JobId>, StoreError> {
+    ) -> Result<Option<Vec<JobId>>, StoreError> {
         let guests = reclaims::guests(connection, &self.site, &self.owner)?;
         let own_leaving = reclaims::own_leaving(connection, &self.site, &self.owner)?;
-        let free = self.whole.without(used).and(own_leaving);
-        let (mut need, mut leave) = (Resources::default(), Vec::new());
+        let free = free.and(own_leaving);
+        let (mut need, mut leave) = (Resources::default(), None);
         for job in in_want {
             need = need.and(job.resources);
             match choose(&guests, free, need) {
-                Some(chosen) => leave = chosen,
+                Some(chosen) => leave = Some(chosen),
                 None => break,
             }
         }
@@ -154,7 +163,7 @@ impl Room {
     fn limit(&self, held: &SiteUse) -> u32 {
         match self.handed_over_max {
             Some(most) => most.saturating_sub(held.jobs_running).min(START_MAX.1),
-            None => START_MAX.0,
+            None => LINE_MAX,
         }
     }
 }

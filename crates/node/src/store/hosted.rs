@@ -100,12 +100,12 @@ impl HostedJob {
 
 const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt, not_before, held, notice_at, reclaimed";
 
-/// Writes a newly admitted job.
-pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
+/// Writes a newly admitted job, which runs for `longest_ms` at most.
+pub fn insert(tx: &Tx<'_>, job: &HostedJob, longest_ms: u64) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
-            "INSERT INTO hosted (job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, admitted_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO hosted (job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, admitted_at, longest_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -120,6 +120,7 @@ pub fn insert(tx: &Tx<'_>, job: &HostedJob) -> Result<(), StoreError> {
                 signed_integer(job.resources.memory_bytes),
                 job.resources.gpus,
                 job.admitted_at.as_millisecond(),
+                signed_integer(longest_ms),
             ])
         })
         .doing("write a hosted job")
@@ -181,55 +182,6 @@ pub fn list(
         .into_iter()
         .map(read)
         .collect()
-}
-
-/// A job that waits for room, with what is needed to start it.
-#[derive(Debug, Clone)]
-pub struct ReadyJob {
-    /// Its id.
-    pub job: JobId,
-    /// The offer that was admitted.
-    pub offer_id: OfferId,
-    /// What it would hold.
-    pub resources: Resources,
-    /// Whether it is of the member that owns the site.
-    pub is_own: bool,
-}
-
-/// The jobs of a site that may start, those of its owner first, each in the order they were admitted: without those that home has
-/// taken back, those that are suspended, and those that their site failed a moment ago.
-pub fn ready(
-    connection: &Connection,
-    site: &SiteId,
-    owner: &MemberId,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<ReadyJob>, StoreError> {
-    let of = |home: &str, is_own: bool, limit: u32| {
-        let sql = format!(
-            "SELECT job, offer_id, cpu_cores, memory_bytes, gpus FROM hosted WHERE site = ?1 AND state = 'ready' AND {home}
-             AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?3) ORDER BY admitted_at, job LIMIT ?4"
-        );
-        let rows: Vec<(String, String, [i64; 3])> = connection
-            .prepare_cached(&sql)
-            .and_then(|mut query| {
-                let row =
-                    |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?]));
-                let values = params![site.as_str(), owner.as_str(), now.as_millisecond(), limit];
-                query.query_map(values, row)?.collect()
-            })
-            .doing("list the jobs that wait for room")?;
-        let read = |(job, offer_id, held): &(String, String, [i64; 3])| {
-            Ok(ReadyJob { job: parse(job)?, offer_id: parse(offer_id)?, resources: resources(*held), is_own })
-        };
-        rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()
-    };
-    let mut ready = of("home = ?2", true, limit)?;
-    let places = limit.saturating_sub(u32::try_from(ready.len()).unwrap_or(limit));
-    if places > 0 {
-        ready.extend(of("home != ?2", false, places)?);
-    }
-    Ok(ready)
 }
 
 /// The engine is to be told to start it.

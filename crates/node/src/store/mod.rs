@@ -18,6 +18,7 @@ pub mod hosted;
 pub mod incidents;
 pub mod jobs;
 pub mod ledger;
+pub mod line;
 pub mod outbox;
 pub mod peers;
 mod readers;

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sta_protocol::job::JobSpec;
 
-use crate::harness::{World, spec};
+use crate::harness::{TestNode, World, spec};
 
 #[tokio::test(start_paused = true)]
 async fn a_site_with_a_queue_is_given_more_than_it_has_room_for_and_looked_at_where_it_says() {
@@ -53,6 +54,39 @@ async fn a_site_without_a_queue_is_given_what_it_has_room_for() {
     assert_eq!(world.ca.engine.taken().len(), 1);
     world.ca.post("ada", &format!("/v1/jobs/{first}/cancel"), &json!({})).await.ok();
     world.ca.wait_for("ada", &second, "running").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_goes_before_one_without_room_only_where_that_ones_turn_stays_where_it_is() {
+    let world = World::open().await;
+    world.run();
+    let whole = world.ca.node.treaty.site(&"quebec-hydro".parse().unwrap()).unwrap().resources.cpu_cores;
+    let wanting = |cpu_cores: u32, time_limit_s: u32| {
+        let (command, sites_allowed) = (vec!["wait".to_owned()], vec!["quebec-hydro".parse().unwrap()]);
+        JobSpec { command, cpu_cores, time_limit_s, sites_allowed, ..spec() }
+    };
+    // All but two cores are held for 600 s; then the second has its turn, and leaves one core.
+    let first = submitted(&world.ca, &wanting(whole - 2, 600)).await;
+    world.ca.wait_for("ada", &first, "running").await;
+    let large = submitted(&world.ca, &wanting(whole - 1, 600)).await;
+    let wide_and_long = submitted(&world.ca, &wanting(2, 601)).await;
+    let narrow_and_long = submitted(&world.ca, &wanting(1, 6_000)).await;
+    world.ca.wait_for("ada", &narrow_and_long, "running").await;
+    let short = submitted(&world.ca, &wanting(1, 300)).await;
+    world.ca.wait_for("ada", &short, "running").await;
+    for waits in [&large, &wide_and_long] {
+        world.ca.wait_for("ada", waits, "admitted").await;
+    }
+    assert_eq!(world.ca.engine.taken().len(), 3, "it is not done when the large one's turn comes");
+    for over in [&first, &short] {
+        world.ca.post("ada", &format!("/v1/jobs/{over}/cancel"), &json!({})).await.ok();
+    }
+    world.ca.wait_for("ada", &large, "running").await;
+    world.ca.wait_for("ada", &wide_and_long, "admitted").await;
+}
+
+async fn submitted(node: &TestNode, spec: &JobSpec) -> String {
+    node.submit("ada", spec).await.ok()["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(start_paused = true)]

@@ -190,6 +190,21 @@ async fn where_the_treaty_knows_no_notice_nobody_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_guest_uses_what_the_owner_waits_beside_where_no_notice_would_help() {
+    let world = open().await;
+    // Half of the site is the owner's until its time limit; its next job wants all of it, and no guest can make that room.
+    let half = running(&world.de, &endless(CORES / 2)).await;
+    let whole = submitted(&world.de, &endless(CORES)).await;
+    let guest = submitted(&world.ca, &JobSpec { time_limit_s: 1, ..endless(OF_GUESTS) }).await;
+    world.ca.wait_for("ada", &guest.to_string(), "running").await;
+    world.de.wait_for("ada", &whole.to_string(), "admitted").await;
+    assert!(world.de.engine.notices().is_empty(), "its going would not help");
+    cancelled(&world.de, half).await;
+    world.de.wait_for("ada", &whole.to_string(), "running").await;
+    assert_eq!(world.de.engine.notices().len(), 1, "now it does");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_stands_still_keeps_its_place_and_no_other_leaves_in_vain() {
     let world = open().await;
     let held = running(&world.ca, &endless(4)).await;

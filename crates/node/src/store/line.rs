@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The line at a site: which of its jobs wait for room, and what those hold that have it, until when at most.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+use sta_decide::backfill::Holds;
+use sta_protocol::{
+    ids::{JobId, MemberId, OfferId, SiteId},
+    treaty::Resources,
+};
+
+use super::{Doing, StoreError, hosted, jobs::parse};
+
+/// A job that waits for room, with what is needed to start it.
+#[derive(Debug, Clone)]
+pub struct ReadyJob {
+    /// Its id.
+    pub job: JobId,
+    /// The offer that was admitted.
+    pub offer_id: OfferId,
+    /// What it would hold.
+    pub resources: Resources,
+    /// How long it may run at most, in milliseconds; `u64::MAX` where an earlier version admitted it, which did not keep that.
+    pub longest_ms: u64,
+    /// Whether it is of the member that owns the site.
+    pub is_own: bool,
+}
+
+/// The jobs of a site that may start, those of its owner first, each in the order they were admitted: without those that home has
+/// taken back, those that are suspended, and those that their site failed a moment ago.
+pub fn ready(
+    connection: &Connection,
+    site: &SiteId,
+    owner: &MemberId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<ReadyJob>, StoreError> {
+    let of = |home: &str, is_own: bool, limit: u32| {
+        let sql = format!(
+            "SELECT job, offer_id, cpu_cores, memory_bytes, gpus, longest_ms FROM hosted WHERE site = ?1 AND state = 'ready' AND {home}
+             AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?3) ORDER BY admitted_at, job LIMIT ?4"
+        );
+        let rows: Vec<(String, String, [i64; 3], Option<i64>)> = connection
+            .prepare_cached(&sql)
+            .and_then(|mut query| {
+                let row = |row: &Row<'_>| {
+                    Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))
+                };
+                let values = params![site.as_str(), owner.as_str(), now.as_millisecond(), limit];
+                query.query_map(values, row)?.collect()
+            })
+            .doing("list the jobs that wait for room")?;
+        let read = |(job, offer_id, held, longest): &(String, String, [i64; 3], Option<i64>)| {
+            let (job, offer_id, longest_ms) = (parse(job)?, parse(offer_id)?, longest_of(*longest));
+            Ok(ReadyJob { job, offer_id, resources: hosted::resources(*held), longest_ms, is_own })
+        };
+        rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()
+    };
+    let mut ready = of("home = ?2", true, limit)?;
+    let places = limit.saturating_sub(u32::try_from(ready.len()).unwrap_or(limit));
+    if places > 0 {
+        ready.extend(of("home != ?2", false, places)?);
+    }
+    Ok(ready)
+}
+
+/// What each job holds that starts or runs at a site, and until when at most: by its time limit, and under notice until its grace
+/// is over. One that is suspended holds on until somebody lets it go on, which nobody knows.
+pub fn holding(
+    connection: &Connection,
+    site: &SiteId,
+    now: Timestamp,
+    grace_ms: u64,
+) -> Result<Vec<Holds>, StoreError> {
+    let sql = "SELECT cpu_cores, memory_bytes, gpus, coalesce(started_at, ?2), longest_ms, held, notice_at
+               FROM hosted WHERE site = ?1 AND state IN ('starting', 'running')";
+    let holds = |row: &Row<'_>| {
+        let (began, longest, held, notice): (i64, Option<i64>, bool, Option<i64>) =
+            (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+        let ends_ms = began.unsigned_abs().saturating_add(longest_of(longest));
+        let leaves_ms = notice.map_or(u64::MAX, |at| at.unsigned_abs().saturating_add(grace_ms));
+        Ok(Holds {
+            resources: hosted::resources([row.get(0)?, row.get(1)?, row.get(2)?]),
+            until_ms: if held { u64::MAX } else { ends_ms.min(leaves_ms) },
+        })
+    };
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_map(params![site.as_str(), now.as_millisecond()], holds)?.collect())
+        .doing("list what a site's jobs hold")
+}
+
+fn longest_of(longest_ms: Option<i64>) -> u64 {
+    longest_ms.map_or(u64::MAX, i64::unsigned_abs)
+}
