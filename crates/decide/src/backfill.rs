@@ -59,22 +59,38 @@ impl Site {
     /// Asks for the next job in the order in which they stand; whether it begins. The first that does not is the head.
     pub fn begins(&mut self, job: Wants) -> bool {
         let fits = job.resources.fits_in(self.free);
-        let until_ms = self.now_ms.saturating_add(job.longest_ms);
-        match &mut self.reservation {
+        match &self.reservation {
             None if fits => {}
             None => {
-                self.reservation = Some(self.reserve(job.resources));
+                self.waits(job);
                 return false;
             }
-            Some(head) if fits && until_ms <= head.at_ms => {}
-            Some(head) if fits && job.resources.fits_in(head.spare) => {
-                head.spare = head.spare.without(job.resources);
-            }
+            Some(head) if fits && (self.ends_ms(job) <= head.at_ms || job.resources.fits_in(head.spare)) => {}
             Some(_) => return false,
+        }
+        self.takes(job);
+        true
+    }
+
+    /// The next job waits, whether or not there is room for it; the first that does is the head.
+    pub fn waits(&mut self, job: Wants) {
+        if self.reservation.is_none() {
+            self.reservation = Some(self.reserve(job.resources));
+        }
+    }
+
+    /// A job begins, whoever stands before it.
+    pub fn takes(&mut self, job: Wants) {
+        let until_ms = self.ends_ms(job);
+        if let Some(head) = self.reservation.as_mut().filter(|head| until_ms > head.at_ms) {
+            head.spare = head.spare.without(job.resources);
         }
         self.free = self.free.without(job.resources);
         self.running.push(Holds { resources: job.resources, until_ms });
-        true
+    }
+
+    fn ends_ms(&self, job: Wants) -> u64 {
+        self.now_ms.saturating_add(job.longest_ms)
     }
 
     /// The first moment at which so much is free. What holds on for longer than it said is counted on now, when nothing that ends later may

@@ -30,6 +30,9 @@ pub const QUANTUM_MS: u64 = 900_000;
 const QUANTA_MAX: u64 = 100_000;
 /// With how many quanta of its share each member begins: a day.
 const QUANTA_AT_START: u32 = 96;
+/// How long a site may take from a job's turn until it begins, which alone is played as nothing: the looks of the node and of a cluster's
+/// scheduler, in milliseconds.
+const BEGIN_MS: u64 = 60_000;
 /// All of a member's share is guaranteed to it.
 const GUARANTEED_PPM: u32 = 1_000_000;
 
@@ -223,12 +226,11 @@ fn job(treaty: &Treaty, event: &Event, home: usize, processors: u32, until_ms: u
     }
 }
 
-/// How much later than alone a job may finish: its files had to be brought in, and each notice cost its grace and a restart.
+/// How much later than alone a job may finish: a site does not begin it at once, guests have their grace to leave for it, abroad its
+/// files had to be brought in, and each notice cost its grace and a restart.
 fn later_ms(sharing: Option<Sharing>, reclaimed: u32, is_abroad: bool) -> u64 {
-    let Sharing { grace_s, staging_s, restart_s, .. } = match sharing {
-        Some(sharing) if is_abroad => sharing,
-        Some(_) | None => return 0,
-    };
+    let Some(Sharing { grace_s, staging_s, restart_s, .. }) = sharing else { return BEGIN_MS };
     let each_s = u64::from(grace_s) + u64::from(restart_s);
-    (u64::from(staging_s) + u64::from(reclaimed) * each_s) * 1000
+    let abroad_s = if is_abroad { u64::from(staging_s) + u64::from(reclaimed) * each_s } else { 0 };
+    BEGIN_MS + (u64::from(grace_s) + abroad_s) * 1000
 }

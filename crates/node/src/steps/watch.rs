@@ -118,20 +118,33 @@ impl Room {
             // It orders them by its own priorities, its owner's and its guests'.
             return Ok(Plan { start: ready, ..Plan::default() });
         }
-        let grace_ms = u64::from(self.grace_s.unwrap_or(0)) * 1000;
-        let running = line::holding(connection, &self.site, now, grace_ms)?;
-        let mut room = Site::new(u64::try_from(now.as_millisecond()).unwrap_or(0), self.whole, running);
-        let wants = |job: &ReadyJob| Wants { resources: job.resources, longest_ms: job.longest_ms };
         let (own, guests): (Vec<_>, Vec<_>) = ready.iter().partition(|job| job.is_own);
-        let (mut start, own_wait): (Vec<_>, Vec<_>) =
-            own.into_iter().partition(|job| room.begins(wants(job)));
-        let first_in_want = own_wait.first().map(|job| job.job);
-        let leave = match first_in_want {
-            Some(_) if self.grace_s.is_some() => self.leaving(connection, room.free(), &own_wait)?,
-            Some(_) | None => None,
-        };
+        let grace_ms = u64::from(self.grace_s.unwrap_or(0)) * 1000;
+        let holding = line::holding(connection, &self.site, &self.owner, now, grace_ms)?;
+        let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        let mut room = Site::new(now_ms, self.whole, [&holding.own[..], &holding.guests].concat());
+        let wants = |job: &ReadyJob| Wants { resources: job.resources, longest_ms: job.longest_ms };
+        // Where guests are to leave for its owner, they are free room to it.
+        let mut owners = self.grace_s.map(|_| Site::new(now_ms, self.whole, holding.own));
+        let (mut start, mut short, mut wait) = (Vec::new(), Vec::new(), Vec::new());
+        for job in own {
+            let is_due =
+                owners.as_mut().map_or_else(|| room.begins(wants(job)), |site| site.begins(wants(job)));
+            match (is_due, owners.is_some()) {
+                (false, _) => wait.push(job),
+                (true, false) => start.push(job),
+                (true, true) if job.resources.fits_in(room.free()) => {
+                    room.takes(wants(job));
+                    start.push(job);
+                }
+                (true, true) => short.push(job),
+            }
+        }
+        let leave = self.leaving(connection, room.free(), &short)?;
+        let first_in_want = short.first().map(|job| job.job);
         // Where guests make room, no other takes it before the owner's job has it.
         if leave.is_none() {
+            short.iter().chain(&wait).for_each(|job| room.waits(wants(job)));
             start.extend(guests.into_iter().filter(|job| room.begins(wants(job))));
         }
         let start = start.into_iter().take(START_MAX.0).cloned().collect();
@@ -143,13 +156,16 @@ impl Room {
         &self,
         connection: &Connection,
         free: Resources,
-        in_want: &[&ReadyJob],
+        short: &[&ReadyJob],
     ) -> Result<Option<Vec<JobId>>, StoreError> {
+        if short.is_empty() {
+            return Ok(None);
+        }
         let guests = reclaims::guests(connection, &self.site, &self.owner)?;
         let own_leaving = reclaims::own_leaving(connection, &self.site, &self.owner)?;
         let free = free.and(own_leaving);
         let (mut need, mut leave) = (Resources::default(), None);
-        for job in in_want {
+        for job in short {
             need = need.and(job.resources);
             match choose(&guests, free, need) {
                 Some(chosen) => leave = Some(chosen),

@@ -64,30 +64,47 @@ pub fn ready(
     Ok(ready)
 }
 
+/// What the jobs of a site hold that start or run there, the owner's and the guests'.
+#[derive(Debug, Clone, Default)]
+pub struct Holding {
+    /// Of the member that owns the site.
+    pub own: Vec<Holds>,
+    /// Of the others.
+    pub guests: Vec<Holds>,
+}
+
 /// What each job holds that starts or runs at a site, and until when at most: by its time limit, and under notice until its grace
 /// is over. One that is suspended holds on until somebody lets it go on, which nobody knows.
 pub fn holding(
     connection: &Connection,
     site: &SiteId,
+    owner: &MemberId,
     now: Timestamp,
     grace_ms: u64,
-) -> Result<Vec<Holds>, StoreError> {
-    let sql = "SELECT cpu_cores, memory_bytes, gpus, coalesce(started_at, ?2), longest_ms, held, notice_at
+) -> Result<Holding, StoreError> {
+    let sql = "SELECT cpu_cores, memory_bytes, gpus, coalesce(started_at, ?3), longest_ms, held, notice_at, home = ?2
                FROM hosted WHERE site = ?1 AND state IN ('starting', 'running')";
     let holds = |row: &Row<'_>| {
         let (began, longest, held, notice): (i64, Option<i64>, bool, Option<i64>) =
             (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
         let ends_ms = began.unsigned_abs().saturating_add(longest_of(longest));
         let leaves_ms = notice.map_or(u64::MAX, |at| at.unsigned_abs().saturating_add(grace_ms));
-        Ok(Holds {
-            resources: hosted::resources([row.get(0)?, row.get(1)?, row.get(2)?]),
-            until_ms: if held { u64::MAX } else { ends_ms.min(leaves_ms) },
-        })
+        let until_ms = if held { u64::MAX } else { ends_ms.min(leaves_ms) };
+        let resources = hosted::resources([row.get(0)?, row.get(1)?, row.get(2)?]);
+        Ok((row.get(7)?, Holds { resources, until_ms }))
     };
-    connection
+    let all: Vec<(bool, Holds)> = connection
         .prepare_cached(sql)
-        .and_then(|mut query| query.query_map(params![site.as_str(), now.as_millisecond()], holds)?.collect())
-        .doing("list what a site's jobs hold")
+        .and_then(|mut query| {
+            let values = params![site.as_str(), owner.as_str(), now.as_millisecond()];
+            query.query_map(values, holds)?.collect()
+        })
+        .doing("list what a site's jobs hold")?;
+    let mut holding = Holding::default();
+    for (is_own, holds) in all {
+        if is_own { holding.own.push(holds) } else { holding.guests.push(holds) }
+    }
+    Ok(holding)
 }
 
 fn longest_of(longest_ms: Option<i64>) -> u64 {

@@ -205,6 +205,21 @@ async fn a_guest_uses_what_the_owner_waits_beside_where_no_notice_would_help() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_guest_leaves_also_for_a_job_that_would_go_before_another_of_the_owner() {
+    let world = open().await;
+    running(&world.de, &endless(CORES / 2)).await;
+    let guest = running(&world.ca, &endless(OF_GUESTS)).await;
+    let whole = submitted(&world.de, &endless(CORES)).await;
+    world.de.wait_for("ada", &whole.to_string(), "admitted").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(world.de.engine.notices().is_empty(), "for that one its going would not help");
+    let short = submitted(&world.de, &JobSpec { time_limit_s: 1, ..endless(20) }).await;
+    world.de.wait_for("ada", &short.to_string(), "running").await;
+    assert_eq!(world.de.engine.notices(), [(first(guest), Duration::from_secs(7))]);
+    world.de.wait_for("ada", &whole.to_string(), "admitted").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_stands_still_keeps_its_place_and_no_other_leaves_in_vain() {
     let world = open().await;
     let held = running(&world.ca, &endless(4)).await;
