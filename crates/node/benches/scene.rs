@@ -254,6 +254,10 @@ impl Engine for Still {
         Box::pin(async { Ok(()) })
     }
 
+    fn reclaim(&self, _id: RunId, _grace: Duration) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn logs(
         &self,
         id: RunId,

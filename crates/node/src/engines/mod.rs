@@ -90,15 +90,12 @@ pub trait Engine: Any + Send + Sync {
 
     /// Asks for the attempt's end because the site's owner needs its place: a running one is sent SIGTERM and has the grace time to
     /// save its work before it is killed, one not yet begun never begins, a finished one keeps its outcome. It ends as
-    /// [`Exit::Reclaimed`], unless it ends by itself with code 0 before. One that is to stand still does so first. Of an engine
-    /// that orders its jobs itself nobody asks it: its own priorities do the same.
+    /// [`Exit::Reclaimed`], unless it ends by itself with code 0 before. One that is to stand still does so first. The first notice
+    /// stays, and is given once: also over a restart of the node or the engine.
     ///
     /// # Errors
-    /// The wish could not be made durable, or the engine orders its jobs itself.
-    fn reclaim(&self, _id: RunId, _grace: Duration) -> Answer<'_, ()> {
-        let said = "it orders its jobs itself: give its owner the priority there".to_owned();
-        Box::pin(std::future::ready(Err(EngineError::Site { doing: "give a guest notice", said })))
-    }
+    /// The wish could not be made durable.
+    fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()>;
 
     /// Removes what a job has saved, of which no attempt follows; there may be nothing.
     ///

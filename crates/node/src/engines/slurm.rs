@@ -2,21 +2,23 @@
 //! The engine of a Slurm cluster, driven by its command line tools as the researchers' own accounts, from this machine or another.
 //!
 //! `slurm/settings.rs` is what the operator writes; `slurm/submit.rs` hands a run over once; `slurm/poller.rs` follows all runs
-//! with one `squeue` a tick; `slurm/suspend.rs` has runs stand still and go on; `slurm/collect.rs` brings home what an ended run left; `slurm/outcome.rs` says how it ended.
+//! with one `squeue` a tick; `slurm/suspend.rs` has runs stand still and go on; `slurm/notice.rs` has guests leave; `slurm/collect.rs` brings home what an ended run left; `slurm/outcome.rs` says how it ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
-use sta_protocol::treaty::Resources;
+use sta_protocol::{ids::JobId, treaty::Resources};
 use tokio::sync::Notify;
 
 use self::{
     intentions::Intention,
+    notice::Notice,
     outcome::TaskSeen,
     records::{Phase, Records, RunRecord, SiteAccount},
     settings::SlurmSettings,
@@ -33,6 +35,7 @@ mod hand_over;
 mod inputs;
 mod intentions;
 mod limits;
+mod notice;
 mod outcome;
 mod poller;
 mod put_back;
@@ -100,6 +103,8 @@ struct Live {
     account: String,
     outputs: Vec<String>,
     count: u32,
+    /// Processes of each task.
+    processes: u32,
     slurm_id: Option<u64>,
     submitted_at: Timestamp,
     started_at: Option<Timestamp>,
@@ -110,6 +115,8 @@ struct Live {
     stands: bool,
     /// When the cluster was last asked for that.
     suspension_sent: Option<Timestamp>,
+    /// That it is to leave, because the site's owner needs its place.
+    notice: Option<Notice>,
     /// The tasks that ran at the last look, by the names that Slurm has for them.
     running: Vec<String>,
     /// When the cluster was last asked to end it.
@@ -143,6 +150,7 @@ impl Live {
             account: account.unix.clone(),
             outputs: job.outputs.clone(),
             count: job.shape.count,
+            processes: job.shape.tasks,
             slurm_id: None,
             submitted_at: Timestamp::now(),
             started_at: None,
@@ -150,6 +158,7 @@ impl Live {
             suspension: None,
             stands: false,
             suspension_sent: None,
+            notice: None,
             running: Vec::new(),
             cancel_sent: None,
             reason: None,
@@ -172,6 +181,7 @@ impl Live {
         live.started_at = record.started_at;
         live.cancel = record.cancel;
         live.suspension = record.suspension;
+        live.notice = record.notice.map(Notice::of);
         // Whether Slurm has it is unknown, and whoever handed it over may be gone.
         live.hand_over_again = record.phase == Phase::Intended;
         live
@@ -236,6 +246,7 @@ impl Inner {
         if let Some(known) = all.get(&live.run) {
             live.cancel |= known.cancel;
             live.suspension = live.suspension.or(known.suspension);
+            live.notice = known.notice.or(live.notice);
             live.started_at = live.started_at.or(known.started_at);
             live.never_started.clone_from(&known.never_started);
         }
@@ -353,6 +364,14 @@ impl Engine for SlurmEngine {
 
     fn resume(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(self.inner.resume(id))
+    }
+
+    fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
+        Box::pin(self.inner.reclaim(id, grace))
+    }
+
+    fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {
+        Box::pin(self.inner.wipe_checkpoint(job))
     }
 
     fn logs(

@@ -59,6 +59,9 @@ impl Engine for Mute {
     fn resume(&self, id: RunId) -> Answer<'_, ()> {
         self.inner.resume(id)
     }
+    fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
+        self.inner.reclaim(id, grace)
+    }
     fn logs(
         &self,
         id: RunId,

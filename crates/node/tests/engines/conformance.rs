@@ -4,9 +4,12 @@
 mod arrays;
 mod ends;
 mod files;
+mod notices;
 mod once;
 mod shapes;
 mod suspension;
 mod walls;
 
-pub(super) use self::{arrays::*, ends::*, files::*, once::*, shapes::*, suspension::*, walls::*};
+pub(super) use self::{
+    arrays::*, ends::*, files::*, notices::*, once::*, shapes::*, suspension::*, walls::*,
+};

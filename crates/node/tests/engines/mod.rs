@@ -20,7 +20,6 @@ mod border;
 mod conformance;
 mod local;
 mod local_crashes;
-mod notices;
 pub(crate) mod slurm;
 mod slurm_faults;
 
@@ -104,6 +103,15 @@ macro_rules! conforms {
             a_suspension_outlives_the_engine
             a_suspended_job_array_begins_no_further_task
             suspending_a_finished_job_changes_nothing
+            a_job_that_saves_its_work_goes_on_where_it_was_and_nothing_is_counted_twice
+            one_that_ignores_the_notice_is_killed_when_its_time_is_over
+            one_that_comes_to_its_end_in_time_is_done
+            one_given_notice_before_it_began_never_begins
+            a_job_array_given_notice_begins_no_further_task
+            one_that_stands_still_keeps_its_place_until_it_goes_on
+            one_under_notice_can_be_cancelled
+            a_notice_outlives_the_engine
+            each_process_of_a_job_over_several_nodes_is_given_notice_once
             options_and_images_that_the_site_does_not_know_are_objected_to
         }
     };

@@ -18,6 +18,7 @@ mod gate;
 mod handing_over;
 mod limits;
 mod nodes;
+mod notice;
 mod operator;
 mod set;
 mod way;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What is the same in every job of sta, read by a job's own script, which says what $run, $limit and $grace are and with which
-# $cannot_write it exits where it cannot write, and gives the command with what starts it as "$@". A job begins once, however
+# What is the same in every job of sta, read by a job's own script, which says what $run, $limit and $grace are, whether srun
+# starts its processes ($steps) and with which $cannot_write it exits where it cannot write, and gives the command with what starts it as "$@". A job begins once, however
 # often its script is started.
 umask 077
 # Until it is told what they mean, this shell is neither stopped nor ended by them.
@@ -17,11 +17,16 @@ if ! mkdir "$run/once.$index" 2>/dev/null; then
   while [ "$machine" = "$(hostname)" ] && kill -0 "$first" 2>/dev/null && [ ! -e "$run/ended.$index" ]; do sleep 1; done
   exit 0
 fi
+# Asked to leave before it began: it never does.
+[ ! -e "$run/notice" ] || exit 0
 stamp() { printf '%s\n' "$2" >"$run/.$1.$index" && mv "$run/.$1.$index" "$run/$1.$index"; }
 mkdir -p "$run/work" "$run/tmp" && cd "$run/work" && stamp began "$(date +%s%N) ${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} $$ $(hostname)" || full
 # Room for what is written at the end, should the job itself fill the disk.
 head -c 16384 /dev/urandom >"$run/.room.$index" && printf '%4096s' '' >"$run/.said.$index" || full
 told=no
+noticed=no
+waiter=
+deadline=none
 # Suspended before its command began.
 if [ -e "$run/held" ]; then
   stamp stopped "$(date +%s%N)"
@@ -37,7 +42,7 @@ while IFS=: read -r _ controllers group; do
     [ -r "$root${group%%/job_*}/job_${job%%/*}/cgroup.procs" ] && box=$root${group%%/job_*}/job_${job%%/*}
   done
 done </proc/self/cgroup
-# The processes of the job here with their states: without this script, what it runs itself, and the timer.
+# The processes of the job here with their states: without this script, what it runs itself, and the timers.
 members() {
   read -r own </proc/$$/stat
   set -- ${own##*) }
@@ -47,7 +52,7 @@ members() {
     while read -r process; do
       { read -r line <"/proc/$process/stat"; } 2>/dev/null || continue
       set -- ${line##*) }
-      case $4 in "$own" | "$timer") continue ;; esac
+      case $4 in "$own" | "$timer" | "$deadline") continue ;; esac
       [ -n "$box" ] || [ "$4" = "$pid" ] || continue
       echo "$process $1"
     done
@@ -69,9 +74,31 @@ proceed() {
   members | while read -r process _; do kill -CONT "$process" 2>/dev/null; done
   rm -f "$run/stopped.$index"
 }
+# The site's owner needs the place: the command is asked to end, once, and killed when its time is over; one that stands still by
+# then has it again. What srun started Slurm asks itself, since srun would kill it at once, as it does when the time is over.
+notice() {
+  [ -e "$run/notice" ] && [ "$noticed" = no ] && [ -n "$waiter" ] || return
+  until [ -s "$run/.pid.$index" ] || ! kill -0 "$waiter" 2>/dev/null; do sleep 0.05; done
+  kill -0 "$waiter" 2>/dev/null || return
+  noticed=yes
+  told=yes
+  group=$(cat "$run/.pid.$index")
+  setsid sh -c '
+    while sleep "$1"; do [ -e "$2/held" ] || break; done
+    [ "$4" = no ] || { kill -TERM "-$3"; sleep 2; }
+    kill -KILL "-$3"
+  ' sta "$(cat "$run/notice")" "$run" "$group" "$steps" </dev/null >/dev/null 2>&1 &
+  deadline=$!
+  stamp noticed "$(date +%s%N)"
+  [ "$steps" = yes ] || kill -TERM "-$group" 2>/dev/null
+}
 # Slurm tells this shell alone; it passes on what it is told, and stays to write down how the command did. A command that stands
 # still is killed: to end by itself, it would have to go on.
 tell() {
+  if [ "$1" = TERM ] && [ "$noticed" = no ] && [ -e "$run/notice" ]; then
+    notice
+    return
+  fi
   told=yes
   if [ -e "$run/held" ]; then
     members | while read -r process _; do kill -KILL "$process" 2>/dev/null; done
@@ -85,6 +112,8 @@ trap proceed CONT
 for signal in TERM INT HUP USR1 USR2; do
   trap "tell $signal" "$signal"
 done
+# Asked to leave while nobody listened.
+[ ! -e "$run/notice" ] || { rm -f "$run/began.$index" && exit 0; }
 exec 3>&2
 setsid --fork --wait sh -c 'exec 2>&3 3>&-; echo $$ >"$0"; exec "$@"' "$run/.pid.$index" "$@" </dev/null 2<>"$run/.said.$index" &
 waiter=$!
@@ -101,6 +130,7 @@ setsid sh -c '
 timer=$!
 # It may have been suspended while nothing was there to stop.
 [ -e "$run/held" ] && halt
+notice
 while :; do
   wait "$waiter"
   status=$?
@@ -115,7 +145,9 @@ elif [ "$status" -gt 128 ] && kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; 
   how=unknown
   while kill -0 "-$(cat "$run/.pid.$index")" 2>/dev/null; do sleep 0.1; done
 fi
-kill -KILL "-$timer" 2>/dev/null || kill -KILL "$timer" 2>/dev/null
+for own in "$timer" "$deadline"; do
+  [ "$own" = none ] || kill -KILL "-$own" 2>/dev/null || kill -KILL "$own" 2>/dev/null
+done
 peak=0
 while IFS=: read -r _ controllers group; do
   # The job's own group and none above it: what others hold is not this job's.

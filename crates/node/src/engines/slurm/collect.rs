@@ -96,7 +96,7 @@ impl Inner {
         let mut all = true;
         for live in runs {
             let left = left.remove(&live.run).unwrap_or_default();
-            let wanted = !live.cancel && live.doomed.is_none();
+            let wanted = !live.cancel && live.doomed.is_none() && live.notice.is_none();
             if wanted && live.is_lost() && left.stamps.is_empty() {
                 self.begin_again(live).await?;
                 continue;
@@ -263,6 +263,7 @@ impl Inner {
                 seen: seen.as_ref(),
                 stamps,
                 cancel: live.cancel,
+                notice: live.notice.is_some(),
                 doomed: live.doomed.as_deref(),
                 silent,
                 alive_at: live.seen_running.max(left.written_at),

@@ -10,7 +10,7 @@ use super::{
     Inner, lock,
     records::{RunRecord, SiteAccount},
 };
-use crate::engines::{EngineError, EngineJob};
+use crate::engines::{EngineError, EngineJob, Exit};
 
 const DOING: &str = "note that a job is to be submitted";
 
@@ -28,8 +28,8 @@ pub(super) struct Intention {
 pub(super) struct Standing {
     /// What was known of it. An intention is written only where nothing was.
     pub(super) known: Option<RunRecord>,
-    /// It was cancelled; then no intention is written either.
-    pub(super) cancelled: bool,
+    /// How it ends where it is never to begin; then no intention is written either.
+    pub(super) never: Option<Exit>,
     /// It is to stand still.
     pub(super) suspended: bool,
 }

@@ -103,6 +103,8 @@ pub(super) struct Known<'a> {
     pub(super) stamps: &'a Stamps,
     /// The researcher asked for its end.
     pub(super) cancel: bool,
+    /// It was given notice, because the site's owner needs its place.
+    pub(super) notice: bool,
     /// This engine asked for its end, because it would have waited for ever.
     pub(super) doomed: Option<&'a str>,
     /// The controller was silent at some time while the task ran.
@@ -197,6 +199,7 @@ impl Known<'_> {
             && self.stamps.began.is_none()
             && !full
             && !self.cancel
+            && !self.notice
             && self.doomed.is_none()
     }
 
@@ -208,7 +211,24 @@ impl Known<'_> {
             End::Cancelled => !self.cancel && self.doomed.is_none() && !seen.nodes.is_empty(),
             _ => false,
         };
-        self.stamps.ended.is_none() && (self.stamps.began.is_some() || self.seen.is_some_and(is_told_later))
+        let never_begins = self.notice && self.stamps.began.is_none();
+        let may_be_told = self.stamps.began.is_some() || self.seen.is_some_and(is_told_later);
+        self.stamps.ended.is_none() && may_be_told && !never_begins
+    }
+
+    /// Whether it left because of a notice: it did not begin, or was asked to end and came to no end of its own with code 0.
+    /// Who takes it back or fails it meanwhile ends it instead.
+    fn has_left(&self) -> bool {
+        let end = self.seen.map(|seen| &seen.end);
+        let by_site = matches!(end, Some(End::NodeFailed | End::Other(_)) | None);
+        match self.stamps.ended {
+            _ if !self.notice => false,
+            None if self.cancel => false,
+            None if self.stamps.began.is_none() => true,
+            None => !by_site && (self.silent || !matches!(end, Some(End::Completed | End::TimeLimit))),
+            Some(ended) if self.cancel && ended.how.is_killed() => false,
+            Some(ended) => ended.told && ended.how != How::Code(0) && end != Some(&End::NodeFailed),
+        }
     }
 
     fn exit(&self) -> Exit {
@@ -224,6 +244,9 @@ impl Known<'_> {
             .and_then(|ended| ended.how.exit());
         if self.stamps.limit_reached && began {
             return Exit::TimeLimit;
+        }
+        if self.has_left() {
+            return Exit::Reclaimed;
         }
         let end = match self.seen.map(|seen| &seen.end) {
             Some(end) => end,
@@ -347,7 +370,7 @@ mod tests {
 
     fn known<'a>(seen: Option<&'a TaskSeen>, stamps: &'a Stamps) -> Known<'a> {
         let now = Timestamp::from_second(2_000).unwrap();
-        Known { seen, stamps, cancel: false, doomed: None, silent: false, alive_at: None, now }
+        Known { seen, stamps, cancel: false, notice: false, doomed: None, silent: false, alive_at: None, now }
     }
 
     #[test]
@@ -445,6 +468,33 @@ mod tests {
         assert!(!may("", Some(0), &none, false), "the operator ended what waited");
         assert!(!may("jl2", Some(0), &begun, false), "the operator ended what ran");
         assert!(may("", None, &none, true), "the controller was away");
+    }
+
+    #[test]
+    fn a_guest_under_notice_has_left_unless_it_came_to_an_end_of_its_own() {
+        let (none, itself) = (Stamps::default(), stamps(10, "code 3"));
+        let begun = Stamps { ended: None, ..itself.clone() };
+        let told = |how: &str| {
+            let stamps = stamps(10, how);
+            Stamps { ended: stamps.ended.map(|ended| Ended { told: true, ..ended }), ..stamps }
+        };
+        let exit = |end: End, stamps: &Stamps, cancel: bool| {
+            Known { notice: true, cancel, ..known(Some(&seen(end, 10)), stamps) }.measure(0).end.exit
+        };
+        for (end, stamps) in [
+            (End::Failed, told("code 75")),
+            (End::Failed, told("signal 9")),
+            (End::Cancelled, none.clone()),
+            (End::Completed, none.clone()),
+            (End::Cancelled, begun.clone()),
+        ] {
+            assert_eq!(exit(end.clone(), &stamps, false), Exit::Reclaimed, "{end:?} {stamps:?}");
+        }
+        assert_eq!(exit(End::Completed, &told("code 0"), false), Exit::Code(0));
+        assert_eq!(exit(End::Failed, &itself, false), Exit::Code(3), "nobody had asked it yet");
+        assert_eq!(exit(End::Cancelled, &told("signal 15"), true), Exit::Cancelled);
+        assert_eq!(exit(End::Cancelled, &none, true), Exit::Cancelled);
+        assert!(matches!(exit(End::NodeFailed, &told("signal 9"), false), Exit::SiteFault(_)));
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl Inner {
         let looked = self.look(&runs).await;
         // After the look, which says what runs.
         self.ask_for_suspensions().await;
+        self.pass_notices_on().await;
         match looked {
             Ok(lively) => lively,
             Err(error) => {
@@ -310,7 +311,7 @@ impl Inner {
         let now = Timestamp::now();
         let due = |live: &&Live| {
             let again = live.cancel_sent.is_none_or(|sent| now.duration_since(sent) > CANCEL_AGAIN);
-            (live.cancel || live.doomed.is_some()) && again
+            (live.cancel || live.doomed.is_some() || live.has_overstayed(now)) && again
         };
         let mut by_account: BTreeMap<&str, Vec<&Live>> = BTreeMap::new();
         for live in runs.iter().filter(due) {
@@ -437,7 +438,8 @@ impl Live {
         }
         let completing = rows.iter().any(|row| row.state == State::Completing);
         let young = now.duration_since(self.submitted_at) < LIVELY;
-        if completing || young || self.cancel || self.doomed.is_some() || self.is_to_suspend_or_resume() {
+        let is_to_change = self.cancel || self.doomed.is_some() || self.notice.is_some();
+        if completing || young || is_to_change || self.is_to_suspend_or_resume() {
             Standing::Lively
         } else {
             Standing::Steady

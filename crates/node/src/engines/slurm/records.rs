@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the engine remembers of each run, durably, before and after it tells the cluster; and who was given which account.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use sta_protocol::ids::JobId;
 
 use super::intentions::{Intention, Standing};
-use crate::engines::{EngineError, EngineJob, Outcome, Owner, RunId};
+use crate::engines::{EngineError, EngineJob, Exit, Outcome, Owner, RunId};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, phase TEXT NOT NULL, job TEXT NOT NULL, account TEXT NOT NULL,
@@ -16,6 +17,7 @@ CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, phase TEXT NOT NULL, job 
 CREATE INDEX IF NOT EXISTS runs_under_way ON runs (phase) WHERE phase != 'finished';
 CREATE TABLE IF NOT EXISTS cancelled (run TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS suspended (run TEXT PRIMARY KEY, wanted INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notices (run TEXT PRIMARY KEY, grace_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS given_accounts (account TEXT PRIMARY KEY, member TEXT NOT NULL, researcher TEXT NOT NULL, UNIQUE (member, researcher)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outages (began_at INTEGER PRIMARY KEY, ended_at INTEGER NOT NULL) STRICT;
 PRAGMA user_version = 1;
@@ -59,6 +61,8 @@ pub(super) struct RunRecord {
     pub(super) wiped: bool,
     /// As [`Records::suspension`].
     pub(super) suspension: Option<bool>,
+    /// As [`Records::notice`].
+    pub(super) notice: Option<Duration>,
 }
 
 /// As whom a run runs.
@@ -81,7 +85,7 @@ impl Records {
         let opened = Connection::open(path).and_then(|connection| {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            connection.busy_timeout(std::time::Duration::from_secs(10))?;
+            connection.busy_timeout(Duration::from_secs(10))?;
             connection.execute_batch(SCHEMA)?;
             Ok(connection)
         });
@@ -120,7 +124,7 @@ impl Records {
     }
 
     /// Writes that these runs are to be submitted, before Slurm hears of any: all of them or none. One that is known already
-    /// stays as it is, and one that is cancelled is not written. Gives how each stood before.
+    /// stays as it is, and one that is never to begin is not written. Gives how each stood before.
     pub(super) fn intend(&self, together: &[Intention]) -> Result<Vec<Standing>, EngineError> {
         let transaction = self.connection.unchecked_transaction().map_err(|error| unreadable(&error))?;
         let standings =
@@ -130,9 +134,9 @@ impl Records {
     }
 
     fn intend_one(&self, Intention { job, account, .. }: &Intention) -> Result<Standing, EngineError> {
-        let (known, cancelled) = (self.find(job.id)?, self.is_cancelled(job.id)?);
+        let (known, never) = (self.find(job.id)?, self.never_begins(job.id)?);
         let suspended = self.suspension(job.id)? == Some(true);
-        let fresh = account.as_ref().filter(|_| known.is_none() && !cancelled);
+        let fresh = account.as_ref().filter(|_| known.is_none() && never.is_none());
         if let Some(account) = fresh {
             let text = serde_json::to_string(job).map_err(|error| damaged(&error))?;
             self.write(
@@ -140,7 +144,7 @@ impl Records {
                 params![job.id.to_string(), text, account.unix, account.slurm_account, account.qos],
             )?;
         }
-        Ok(Standing { known, cancelled, suspended })
+        Ok(Standing { known, never, suspended })
     }
 
     /// Slurm's numbers for runs, all or none. Not synced to the disk by itself: should a power cut take them back, the intentions
@@ -184,7 +188,10 @@ impl Records {
             "UPDATE runs SET phase = 'finished', outcome = ?2 WHERE run = ?1 AND phase != 'finished'",
             params![run.to_string(), text],
         )?;
-        self.write("DELETE FROM suspended WHERE run = ?1", params![run.to_string()]).map(drop)
+        self.write("DELETE FROM suspended WHERE run = ?1", params![run.to_string()])?;
+        // The notice to a run that is not known yet stays: nothing else says that it is never to begin.
+        let sql = "DELETE FROM notices WHERE run = ?1 AND EXISTS (SELECT 1 FROM runs WHERE run = ?1 AND phase = 'finished')";
+        self.write(sql, params![run.to_string()]).map(drop)
     }
 
     /// A run that is taken over although it never runs.
@@ -200,8 +207,8 @@ impl Records {
         self.write(
             "INSERT OR IGNORE INTO runs (run, phase, job, account, outcome) VALUES (?1, 'finished', ?2, ?3, ?4)",
             params![job.id.to_string(), text, account, outcome],
-        )
-        .map(drop)
+        )?;
+        self.write("DELETE FROM notices WHERE run = ?1", params![job.id.to_string()]).map(drop)
     }
 
     /// Forgets the intention to submit a run that Slurm has refused for good.
@@ -222,10 +229,39 @@ impl Records {
         self.write("UPDATE runs SET cancel = 1 WHERE run = ?1", params![run.to_string()]).map(drop)
     }
 
-    pub(super) fn is_cancelled(&self, run: RunId) -> Result<bool, EngineError> {
-        self.connection
+    /// How a run ends that is never to begin, because it was cancelled or given notice before.
+    fn never_begins(&self, run: RunId) -> Result<Option<Exit>, EngineError> {
+        let cancelled = self
+            .connection
             .prepare_cached("SELECT 1 FROM cancelled WHERE run = ?1")
             .and_then(|mut query| query.exists([run.to_string()]))
+            .map_err(|error| unreadable(&error))?;
+        Ok(if cancelled { Some(Exit::Cancelled) } else { self.notice(run)?.map(|_| Exit::Reclaimed) })
+    }
+
+    /// Writes that a run is given notice, and how long it has. The first notice stays; one that is finished is left alone.
+    pub(super) fn give_notice(&self, run: RunId, grace: Duration) -> Result<(), EngineError> {
+        let sql = "INSERT OR IGNORE INTO notices (run, grace_ms) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run = ?1 AND phase = 'finished')";
+        let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        self.write(sql, params![run.to_string(), grace_ms]).map(drop)
+    }
+
+    /// The notice that a run was given: how long it has from then on.
+    pub(super) fn notice(&self, run: RunId) -> Result<Option<Duration>, EngineError> {
+        self.connection
+            .prepare_cached("SELECT grace_ms FROM notices WHERE run = ?1")
+            .and_then(|mut query| query.query_row([run.to_string()], |row| row.get(0)).optional())
+            .map(|grace_ms: Option<i64>| grace_ms.map(milliseconds))
+            .map_err(|error| unreadable(&error))
+    }
+
+    /// The accounts as which attempts at a job ran that saves its work.
+    pub(super) fn checkpoint_accounts(&self, job: JobId) -> Result<Vec<String>, EngineError> {
+        // `ID` and `ID.2`, and nothing else, lie between `ID` and the next character after the dot.
+        let sql = "SELECT DISTINCT account FROM runs WHERE run >= ?1 AND run < ?1 || '/' AND account != '' AND json_extract(job, '$.checkpoint')";
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut query| query.query_map([job.to_string()], |row| row.get(0))?.collect())
             .map_err(|error| unreadable(&error))
     }
 
@@ -328,7 +364,7 @@ impl Records {
     }
 }
 
-const COLUMNS: &str = "phase, job, account, slurm_account, qos, slurm_id, submitted_at, started_at, cancel, outcome, wiped, (SELECT wanted FROM suspended s WHERE s.run = runs.run)";
+const COLUMNS: &str = "phase, job, account, slurm_account, qos, slurm_id, submitted_at, started_at, cancel, outcome, wiped, (SELECT wanted FROM suspended s WHERE s.run = runs.run), (SELECT grace_ms FROM notices n WHERE n.run = runs.run)";
 
 struct Raw {
     phase: String,
@@ -341,6 +377,7 @@ struct Raw {
     outcome: Option<String>,
     wiped: bool,
     suspension: Option<bool>,
+    notice: Option<i64>,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -355,6 +392,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         outcome: row.get(9)?,
         wiped: row.get(10)?,
         suspension: row.get(11)?,
+        notice: row.get(12)?,
     })
 }
 
@@ -374,7 +412,12 @@ fn read(raw: Raw) -> Result<RunRecord, EngineError> {
         outcome: outcome.map_err(|error| damaged(&error))?,
         wiped: raw.wiped,
         suspension: raw.suspension,
+        notice: raw.notice.map(milliseconds),
     })
+}
+
+fn milliseconds(count: i64) -> Duration {
+    Duration::from_millis(count.unsigned_abs())
 }
 
 fn unreadable(error: &rusqlite::Error) -> EngineError {

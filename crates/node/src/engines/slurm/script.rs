@@ -3,11 +3,13 @@
 //!
 //! POSIX sh with coreutils and util-linux alone, so that it runs on every node. A job's directory holds `work/`, `tmp/`,
 //! the streams `out.N` and `err.N`, and per task N: `once.N` (a directory: the task has begun, and never begins again),
-//! `began.N`, `stopped.N` (it stands still), `limit.N` (its time was over) and `ended.N`; `held` says that it is to stand still.
+//! `began.N`, `stopped.N` (it stands still), `noticed.N` (it was asked to leave), `limit.N` (its time was over) and `ended.N`; `held` says that it
+//! is to stand still, `notice` that it is to leave and how many seconds it has for that. Beside the directories of a job's attempts
+//! lies `ID.checkpoint`, in which it saves its work.
 
 use std::{fmt::Write, sync::LazyLock};
 
-use sta_protocol::{digest::Sha256Digest, job::Shape};
+use sta_protocol::{digest::Sha256Digest, ids::JobId, job::Shape};
 
 use super::{records::SiteAccount, settings::SlurmSettings, site_commands::quoted};
 use crate::engines::{EngineJob, RunId};
@@ -30,6 +32,11 @@ pub(super) fn run_directory(settings: &SlurmSettings, account: &str, run: RunId)
     format!("{}/{run}", settings.directory_of(account))
 }
 
+/// Where a job saves its work.
+pub(super) fn checkpoint_directory(settings: &SlurmSettings, account: &str, job: JobId) -> String {
+    format!("{}/{job}.checkpoint", settings.directory_of(account))
+}
+
 /// The account's cache of inputs.
 pub(super) fn cache_directory(settings: &SlurmSettings, account: &str) -> String {
     format!("{}/cache", settings.directory_of(account))
@@ -50,6 +57,9 @@ pub(super) fn submissions(settings: &SlurmSettings, account: &str, runs: &[Submi
         } else {
             write!(script, " {run}/work {run}/tmp")
         };
+        if job.checkpoint {
+            let _ = write!(script, " {}.checkpoint", run.job);
+        }
     }
     script.push_str(" || exit\n");
     for Submission { job, account, runtime, held } in runs {
@@ -166,20 +176,21 @@ fn batch(settings: &SlurmSettings, job: &EngineJob, account: &str, run: &str, ru
     let command: Vec<String> = runtime.iter().chain(&job.command).map(|word| quoted(word)).collect();
     let common = format!("{}/{}", settings.directory_of(account), COMMON_NAME.as_str());
     format!(
-        "#!/bin/sh\n# A job of sta: {id}.\ntrap : TSTP CONT\nexport PATH={path}\nrun={run} limit={limit} grace={grace} cannot_write={CANNOT_WRITE}\n\
+        "#!/bin/sh\n# A job of sta: {id}.\ntrap : TSTP CONT\nexport PATH={path}\nrun={run} limit={limit} grace={grace} steps={steps} cannot_write={CANNOT_WRITE}\n\
          [ -r {common} ] || {{ echo 'sta: {common} is gone' >&2; exit \"$cannot_write\"; }}\n\
          set -- {starter} {command}\n. {common}\n",
         id = job.id,
         path = quoted(&settings.search_path),
         limit = job.time_limit_s,
         grace = settings.grace_s,
-        starter = starter(settings, job, run),
+        steps = if job.shape.tasks > 1 { "yes" } else { "no" },
+        starter = starter(settings, job, account, run),
         command = command.join(" "),
     )
 }
 
 /// The words before the command that give it its environment and nothing else; with several processes, each its own.
-fn starter(settings: &SlurmSettings, job: &EngineJob, run: &str) -> String {
+fn starter(settings: &SlurmSettings, job: &EngineJob, account: &str, run: &str) -> String {
     let mut own = vec![
         ("HOME", format!("{run}/work")),
         ("PATH", settings.search_path.clone()),
@@ -187,6 +198,9 @@ fn starter(settings: &SlurmSettings, job: &EngineJob, run: &str) -> String {
         ("TMPDIR", format!("{run}/tmp")),
         ("STA_JOB_ID", job.id.to_string()),
     ];
+    if job.checkpoint {
+        own.push(("STA_CHECKPOINT_DIR", checkpoint_directory(settings, account, job.id.job)));
+    }
     own.extend(job.environment.iter().map(|(name, value)| (name.as_str(), value.clone())));
     let mut words: Vec<String> = own.iter().map(|(name, value)| quoted(&format!("{name}={value}"))).collect();
     if job.shape.count > 1 {

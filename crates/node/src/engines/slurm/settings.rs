@@ -316,6 +316,13 @@ impl SlurmSettings {
         own.or_else(|| rows().find(|row| row.project.is_none()))
     }
 
+    /// Whether a researcher's jobs may run as an account: by any row of theirs, or out of their member's pool.
+    pub(super) fn may_be(&self, owner: &Owner, account: &str) -> bool {
+        let theirs = |row: &AccountRow| row.member == owner.member && row.researcher == owner.researcher;
+        let by_row = self.accounts.iter().any(|row| theirs(row) && row.account == account);
+        by_row || self.pool(&owner.member).is_some_and(|pool| pool.accounts.iter().any(|own| own == account))
+    }
+
     /// The accounts that the member's researchers may be given.
     pub(super) fn pool(&self, member: &MemberId) -> Option<&FirstCome> {
         self.first_come.as_ref().filter(|pool| pool.members.is_empty() || pool.members.contains(member))
@@ -437,6 +444,9 @@ mod tests {
         assert_eq!(account(&owner("ca", "digits", "ada")).as_deref(), Some("ada02"));
         assert_eq!(account(&owner("ca", "weather", "ada")).as_deref(), Some("ada01"));
         assert_eq!(account(&owner("de", "digits", "ada")), None);
+        let may = |member: &str, account: &str| settings.may_be(&owner(member, "weather", "ada"), account);
+        assert!(may("ca", "ada02") && may("de", "guest2"));
+        assert!(!may("de", "ada02") && !may("ca", "guest2"));
         assert!(settings.pool(&"de".parse().unwrap()).is_some());
         assert!(settings.pool(&"ca".parse().unwrap()).is_none());
     }

@@ -31,7 +31,7 @@ impl Inner {
             self.settings.runtime(&job.image).map_err(|objection| invalid(objection.to_string()))?;
         // One at a time for each run, also where an older engine over the same records is still at it.
         let _turn = self.take_turn(job.id).await?;
-        let row = self.account_by_row(job);
+        let row = self.account_before(job).await?.or_else(|| self.account_by_row(job));
         let mut standing = self.intend(job, row.clone()).await?;
         let account = match (&standing.known, row) {
             (Some(record), _) if record.phase != Phase::Intended => return Ok(()),
@@ -44,8 +44,8 @@ impl Inner {
                 account
             }
         };
-        if standing.cancelled {
-            return self.end_cancelled(job, &account, standing.known.as_ref()).await;
+        if let Some(exit) = standing.never {
+            return self.end_unbegun(job, &account, standing.known.as_ref(), exit).await;
         }
         self.remember(Live::intended(job, &account));
         // From here on a crash leaves the intention, and whoever comes next looks for the run at the site.
@@ -78,6 +78,18 @@ impl Inner {
             Ok(locked) => locked.map_err(failed),
             Err(error) => Err(EngineError::Site { doing: "wait for a lock", said: error.to_string() }),
         }
+    }
+
+    /// As whom the attempt before ran of a job that saves its work, which nobody else can read there; none where the operator
+    /// has that account run no more jobs of this researcher.
+    async fn account_before(&self, job: &EngineJob) -> Result<Option<SiteAccount>, EngineError> {
+        if !job.checkpoint || job.id.attempt == 1 {
+            return Ok(None);
+        }
+        let before = RunId { attempt: job.id.attempt - 1, ..job.id };
+        let record = self.records(Records::find, before).await?;
+        let account = record.map(|record| record.account);
+        Ok(account.filter(|account| self.settings.may_be(&job.owner, &account.unix)))
     }
 
     /// As whom the job runs by the operator's row for its researcher, where there is one.
@@ -113,12 +125,13 @@ impl Inner {
         Ok(given.ok_or_else(|| no_account(job)))
     }
 
-    /// A run that was cancelled before Slurm had it, or while nobody knew whether it had.
-    async fn end_cancelled(
+    /// A run that was cancelled or given notice before Slurm had it, or while nobody knew whether it had.
+    async fn end_unbegun(
         &self,
         job: &EngineJob,
         account: &SiteAccount,
         known: Option<&RunRecord>,
+        exit: Exit,
     ) -> Result<(), EngineError> {
         if known.is_some() && self.adopt(job, account).await? {
             // Slurm has it: the poller asks for its end.
@@ -126,11 +139,11 @@ impl Inner {
         }
         let now = Timestamp::now();
         let outcome = Outcome {
-            exit: Exit::Cancelled,
+            tasks: never_begun(job.shape.count, &exit, now),
+            exit,
             started_at: now,
             ended_at: now,
             usage: Usage::default(),
-            tasks: never_begun(job.shape.count, now),
             limits_enforced: Vec::new(),
             outputs: Vec::new(),
             outputs_missing: job.outputs.clone(),
@@ -241,8 +254,8 @@ impl Inner {
 }
 
 /// The tasks of a job array that never began; a plain job lists none.
-fn never_begun(count: u32, now: Timestamp) -> Vec<TaskEnd> {
-    let task = |index| TaskEnd { index, exit: Exit::Cancelled, started_at: now, ended_at: now, wall_ms: 0 };
+fn never_begun(count: u32, exit: &Exit, now: Timestamp) -> Vec<TaskEnd> {
+    let task = |index| TaskEnd { index, exit: exit.clone(), started_at: now, ended_at: now, wall_ms: 0 };
     if count > 1 { (0..count).map(task).collect() } else { Vec::new() }
 }
 

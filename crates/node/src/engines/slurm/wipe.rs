@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Removing what a finished run left at the site and here: its directory, and cached inputs that no other run needs.
+//! Removing what a finished run left at the site and here: its directory, and cached inputs that no other run needs; and what a
+//! job saved that goes on no more.
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use sta_protocol::digest::Sha256Digest;
+use sta_protocol::{digest::Sha256Digest, ids::JobId};
 
 use super::{
     Inner, lock,
     records::{Phase, Records, RunRecord},
-    script::{cache_directory, run_directory},
+    script::{cache_directory, checkpoint_directory, run_directory},
 };
 use crate::engines::{EngineError, RunId};
 
@@ -46,6 +47,19 @@ impl Inner {
             Ok(()) | Err(_) => {}
         }
         self.records(Records::wiped, run).await
+    }
+
+    /// Removes what a job has saved, as each account that ran an attempt at it.
+    pub(super) async fn wipe_checkpoint(&self, job: JobId) -> Result<(), EngineError> {
+        let accounts = self.records(move |records, _| records.checkpoint_accounts(job), job.into()).await?;
+        for account in accounts {
+            let directory = checkpoint_directory(&self.settings, &account, job);
+            let script = format!(
+                "chmod -R u+w {directory} 2>/dev/null\nrm -rf -- {directory}\n[ ! -e {directory} ]\n"
+            );
+            self.commands.answer(&account, "remove what a job saved", &script).await?;
+        }
+        Ok(())
     }
 
     /// The run's inputs that no unfinished run of its account needs.

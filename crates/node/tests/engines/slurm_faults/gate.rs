@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A program between the engine and its cluster, that loses a submission at a moment of the test's choosing.
+//! A program between the engine and its cluster, that loses a submission or a notice at a moment of the test's choosing.
 
 use std::{
     fs,
@@ -12,13 +12,13 @@ use sta_node::engines::{Engine, slurm::SlurmEngine};
 
 use super::{BadSite, HonestJob};
 
-/// Passes everything on, but for the next script that submits, when the file `trap` says what is to become of it.
+/// Passes everything on, but for the next script that submits or gives notice, when the file `trap` says what is to become of it.
 const GATE: &str = r#"#!/bin/sh
 directory=$1
 shift
 script=$(mktemp "$directory/script.XXXXXX")
 cat >"$script"
-grep -q 'sbatch .*--parsable' "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
+grep -Eq 'sbatch .*--parsable|>.notice ' "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
 case ${trap:-} in
   fails-before) echo 'the login node went away' >&2; exit 255 ;;
   fails-after) "$@" <"$script" >/dev/null; echo 'the login node went away' >&2; exit 255 ;;
@@ -53,9 +53,15 @@ impl Gate {
         site.open_with(|settings| drop(settings.prefix.splice(0..0, words)))
     }
 
-    /// What is to become of the next submission.
+    /// What is to become of the next submission or notice.
     pub(super) fn set(&self, trap: &str) {
         fs::write(self.file("trap"), trap).unwrap();
+    }
+
+    /// Waits until the trap holds somebody.
+    pub(super) async fn reached(&self) {
+        self.waits_for("reached").await;
+        fs::remove_file(self.file("reached")).unwrap();
     }
 
     /// Submits a job, and is gone with its engine once the gate has been reached.

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Having guests leave, as their own accounts: what waits is ended in the queue, what runs is asked to end by its batch script,
+//! which stamps that it did, and kills the command when its time is over. Slurm's own preemption would need an operator.
+//!
+//! A file `notice` in the run's directory says so before anybody is told, and a batch script looks at it before it begins its
+//! command. The processes of a job that `srun` started are asked by a signal that Slurm carries to each.
+
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Inner, Live, lock, records::Records, script::run_directory, settings::SlurmSettings};
+use crate::engines::{EngineError, RunId};
+
+/// How often the cluster is asked again to pass a notice on.
+const AGAIN: SignedDuration = SignedDuration::from_secs(3);
+/// How many runs one command tells, so that each has its time.
+const RUNS_MAX: usize = 8;
+/// How many tenths of a second a command waits for the stamps of each run.
+const STAMP_TENTHS_MAX: u32 = 15;
+/// How many seconds a signal may take to be sent: Slurm's program waits for a job that is about to begin.
+const SIGNAL_S_MAX: u32 = 5;
+/// How long after its time a run's own script may take to end it, before Slurm is asked to.
+const OVERSTAY: SignedDuration = SignedDuration::from_secs(5);
+
+/// That a run is to leave.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Notice {
+    /// How long it has.
+    grace: Duration,
+    /// When the cluster first took the word: its time runs from then on at the latest.
+    told_at: Option<Timestamp>,
+    /// Whatever of it runs is known to have been asked.
+    is_known: bool,
+    /// When the cluster was last asked to pass it on.
+    sent_at: Option<Timestamp>,
+}
+
+impl Notice {
+    pub(super) fn of(grace: Duration) -> Self {
+        Self { grace, told_at: None, is_known: false, sent_at: None }
+    }
+}
+
+impl Inner {
+    pub(super) async fn reclaim(&self, run: RunId, grace: Duration) -> Result<(), EngineError> {
+        let give = move |records: &Records, run| {
+            records.give_notice(run, grace)?;
+            records.notice(run)
+        };
+        // None of one that is finished.
+        let Some(grace) = self.records(give, run).await? else { return Ok(()) };
+        if let Some(live) = lock(&self.live).get_mut(&run) {
+            live.notice.get_or_insert(Notice::of(grace));
+            // Whether Slurm has it, and that it never will, is found out without being asked again.
+            live.hand_over_again |= live.slurm_id.is_none();
+        }
+        self.poller.notify_one();
+        Ok(())
+    }
+
+    /// Tells the cluster of every notice that it has not passed on yet.
+    pub(super) async fn pass_notices_on(&self) {
+        let now = Timestamp::now();
+        let mut by_account: BTreeMap<String, Vec<Live>> = BTreeMap::new();
+        for live in lock(&self.live).values().filter(|live| live.is_to_be_told(now)) {
+            by_account.entry(live.account.clone()).or_default().push(live.clone());
+        }
+        for (account, runs) in by_account {
+            for some in runs.chunks(RUNS_MAX) {
+                if let Err(error) = self.tell_some(&account, some, now).await {
+                    tracing::warn!(cluster = self.settings.cluster, account, error = %error, "jobs cannot be given notice yet");
+                }
+            }
+        }
+    }
+
+    async fn tell_some(&self, account: &str, runs: &[Live], now: Timestamp) -> Result<(), EngineError> {
+        self.note(runs, |notice, _| notice.sent_at = Some(now));
+        let script: String =
+            runs.iter().filter_map(|live| Some(script(&self.settings, live, live.notice?.grace))).collect();
+        let said = self.commands.answer(account, "give jobs notice", &script).await?.text();
+        let said_of = |word: &str, run: RunId| {
+            said.lines().any(|line| line.strip_prefix(word) == Some(run.to_string().as_str()))
+        };
+        self.note(runs, |notice, run| {
+            if said_of("told ", run) {
+                notice.told_at.get_or_insert(now);
+            }
+            notice.is_known |= said_of("done ", run);
+        });
+        Ok(())
+    }
+
+    fn note(&self, runs: &[Live], change: impl Fn(&mut Notice, RunId)) {
+        let mut all = lock(&self.live);
+        for live in runs {
+            if let Some(notice) = all.get_mut(&live.run).and_then(|live| live.notice.as_mut()) {
+                change(notice, live.run);
+            }
+        }
+    }
+}
+
+impl Live {
+    fn is_to_be_told(&self, now: Timestamp) -> bool {
+        let is_due = |notice: Notice| {
+            !notice.is_known && notice.sent_at.is_none_or(|sent| now.duration_since(sent) > AGAIN)
+        };
+        // One that stands still keeps its place until it goes on; one that is to end anyway is ended as it is.
+        let may_be = self.suspension.is_none() && !self.cancel && self.doomed.is_none() && !self.collecting;
+        may_be && self.slurm_id.is_some() && self.notice.is_some_and(is_due)
+    }
+
+    /// Whether its time was over a while ago, and its own script has not ended it.
+    pub(super) fn has_overstayed(&self, now: Timestamp) -> bool {
+        let over = |notice: Notice| {
+            let grace = SignedDuration::try_from(notice.grace).unwrap_or(SignedDuration::MAX);
+            notice.told_at.is_some_and(|told| now.duration_since(told).saturating_sub(grace) > OVERSTAY)
+        };
+        self.suspension.is_none() && self.notice.is_some_and(over)
+    }
+}
+
+/// What the account does for one run: it prints `told RUN` once its time runs, and `done RUN` once all that has begun was asked.
+fn script(settings: &SlurmSettings, live: &Live, grace: Duration) -> String {
+    let (run, account, name) = (run_directory(settings, &live.account, live.run), &live.account, live.name());
+    let grace_s = grace.as_secs_f64();
+    let mut script = format!(
+        "if cd {run} 2>/dev/null && {{ [ -e notice ] || {{ echo {grace_s:.3} >.notice && mv .notice notice; }}; }}; then\n\
+         scancel -t PENDING -u {account} -n {name} >/dev/null 2>&1\n"
+    );
+    for task in &live.running {
+        let index = task.split_once('_').map_or("0", |(_, index)| index);
+        let steps = match live.processes {
+            0 | 1 => String::new(),
+            _ => format!("timeout {SIGNAL_S_MAX} scancel --signal=TERM {task} >/dev/null 2>&1\n"),
+        };
+        let _ = writeln!(
+            script,
+            "if [ -e began.{index} ] && [ ! -e noticed.{index} ] && [ ! -e ended.{index} ]; then\n\
+             {steps}timeout {SIGNAL_S_MAX} scancel --batch --signal=TERM {task} >/dev/null 2>&1\n\
+             fi"
+        );
+    }
+    let _ = writeln!(
+        script,
+        "echo 'told {id}'\n\
+         asked() {{\n\
+         for began in began.*; do\n\
+         index=${{began##*.}}\n\
+         [ ! -e \"$began\" ] || [ -e ended.$index ] || [ -e noticed.$index ] || return 1\n\
+         done\n\
+         }}\n\
+         tenths=0\n\
+         until asked || [ $tenths -ge {STAMP_TENTHS_MAX} ]; do sleep 0.1; tenths=$((tenths + 1)); done\n\
+         asked && echo 'done {id}'\n\
+         fi\n:",
+        id = live.run
+    );
+    script
+}
