@@ -202,7 +202,8 @@ fn home_site(
 fn job(treaty: &Treaty, event: &Event, home: usize, processors: u32, until_ms: u64) -> Job {
     let place = |site: &SiteId| treaty.sites.iter().position(|known| known.id == *site);
     let span = |span: &spans::Span| {
-        let begin_ms = span.begin_ms.min(until_ms);
+        // The host's clock may be behind: nothing runs before it was submitted.
+        let begin_ms = span.begin_ms.max(event.submit_ms).min(until_ms);
         Some(Span {
             site: place(&span.site)?,
             begin_ms,

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use sta_decide::federation::{Checkpoint, Federation, Sharing, SiteTerms, Terms, Work};
 use sta_protocol::job::JobSpec;
-use sta_replay::federate::{self, Fate, Rules, Watch};
 
-use crate::harness::{TestNode, World, spec};
+use crate::harness::{TestNode, World, ms, spec};
 
 /// A job of four cores for Jülich that runs until it is cancelled.
 fn endless() -> JobSpec {
@@ -95,19 +93,6 @@ async fn a_refused_job_has_no_standing() {
     assert_eq!(world.ca.get("ada", &path).await.status, StatusCode::NOT_FOUND);
 }
 
-/// Tells when the jobs ended that it plays.
-struct Ends(Vec<(u64, Option<u64>)>);
-
-impl Watch for Ends {
-    fn held(&mut self, _: federate::Span) {}
-
-    fn over(&mut self, fate: &Fate) {
-        self.0.push((fate.index, fate.end_ms));
-    }
-
-    fn moment(&mut self, _: u64, _: &mut Federation) {}
-}
-
 #[tokio::test(start_paused = true)]
 async fn every_job_finishes_alone_when_a_replay_of_the_same_events_says_so() {
     let world = World::open().await;
@@ -129,36 +114,18 @@ async fn every_job_finishes_alone_when_a_replay_of_the_same_events_says_so() {
     }
     // Those that would have waited would have finished later than they did.
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let standing = world.ca.get("otto", "/v1/standing?jobs=true").await.ok();
-    let ms = |job: &Value, field: &str| {
-        let at: jiff::Timestamp = job[field].as_str().unwrap().parse().unwrap();
-        u64::try_from(at.as_millisecond()).unwrap()
-    };
-    let mut shown: Vec<&Value> = standing["jobs"].as_array().unwrap().iter().collect();
-    shown.sort_by_key(|job| ms(job, "submitted_at"));
-    let played = shown.iter().map(|job| federate::Job {
-        submit_ms: ms(job, "submitted_at"),
-        run_ms: job["run_ms"].as_u64().unwrap(),
-        work: Work {
-            home: 0,
-            processors: 4,
-            estimate_ms: job["estimate_ms"].as_u64().unwrap(),
-            group: 0,
-            checkpoint: Checkpoint::Never,
-        },
-    });
-    let rules = Rules {
-        sharing: Sharing::Alone,
-        terms: Terms { staging_ms: 0, restart_ms: 0, grace_ms: 0, unsaved_ms_max: 0 },
-        sites: vec![SiteTerms { member: 0, processors: 64, takes: 0 }],
-        patience_ms: None,
-    };
-    let mut ends = Ends(Vec::new());
-    federate::play(&rules, played, &mut ends);
-    ends.0.sort_unstable();
-    let replayed: Vec<Option<u64>> = ends.0.into_iter().map(|(_, end_ms)| end_ms).collect();
-    let told: Vec<Option<u64>> = shown.iter().map(|job| Some(ms(job, "alone_finished_at"))).collect();
-    assert_eq!(told, replayed);
-    let waited = |job: &&&Value| ms(job, "alone_began_at") > ms(job, "submitted_at");
+    let shown = world.ca.stands_as_replayed().await;
+    let waited = |job: &&Value| ms(job, "alone_began_at") > ms(job, "submitted_at");
     assert_eq!((shown.len(), shown.iter().filter(waited).count()), (21, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_whose_clock_is_behind_leaves_the_standing_readable() {
+    let world = World::open().await;
+    world.run();
+    let job = ran(&world.ca, &endless()).await;
+    let store = rusqlite::Connection::open(world.ca.node.config.directory.join("node.sqlite")).unwrap();
+    assert_eq!(store.execute("UPDATE spans SET begin_at = begin_at - 5000", []).unwrap(), 1);
+    let shown = world.ca.get("ada", &format!("/v1/jobs/{job}/standing")).await.ok();
+    assert_eq!(shown["alone_began_at"], shown["submitted_at"]);
 }

@@ -36,12 +36,14 @@ pub(crate) mod clusters;
 mod engine;
 mod jobs;
 mod outside;
+mod replayed;
 mod rows;
 
 pub(crate) use calls::{Answer, Signing};
 use engine::FakeEngine;
 pub(crate) use jobs::{about_canadians, dataset, spec, training_of};
 use outside::{TestChance, TestClock, TestNetwork};
+pub(crate) use replayed::ms;
 pub(crate) use rows::first_column;
 
 const TREATY: &str = include_str!("../../../../treaties/canada-germany.toml");
