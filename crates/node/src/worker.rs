@@ -11,7 +11,7 @@ use crate::{
     engines::RunId,
     node::Node,
     peers::outbound::CallError,
-    steps::{self, StepError, watch},
+    steps::{self, StepError, want::Want, watch},
     store::{
         StoreError,
         outbox::{self, Lane, Waiting},
@@ -220,13 +220,14 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
     let waker = node.waker(&format!("site/{site}"));
     let Some(engine) = node.engines.get(&site).cloned() else { return };
     let mut looks = Looks::new(engine.has_queue());
+    let mut want = Want::default();
     // Kept over the rounds: what the engine has named is not lost when something else ends the wait.
     let mut moved = engine.moved();
     while !node.is_stopping() {
         let begun = Instant::now();
         // Of an engine elsewhere it is known once its agent has called.
         looks.has_queue = engine.has_queue();
-        if let Err(error) = watch::dispatch(&node, &site).await {
+        if let Err(error) = watch::dispatch(&node, &site, &mut want).await {
             tracing::error!(%site, error = %describe(&error), "waiting jobs cannot be started");
         }
         let looked = match looks.next(Instant::now()) {
@@ -238,6 +239,8 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
         if let Some(error) = trouble {
             tracing::warn!(%site, error = %describe(&error), "a job cannot be observed");
         }
+        let pause = looks.pause(Instant::now());
+        let pause = want.asks_again_in(node.outside.now()).map_or(pause, |again| pause.min(again));
         tokio::select! {
             biased;
             () = waker.notified() => looks.woken(),
@@ -245,7 +248,7 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
                 looks.named(named);
                 moved = engine.moved();
             }
-            _running = node.pause(looks.pause(Instant::now())) => {}
+            _running = node.pause(pause) => {}
         }
         let round = if node.rush.is_on() { GIVING_WAY.1 } else { ROUND_MIN };
         node.pause(round.saturating_sub(begun.elapsed())).await;

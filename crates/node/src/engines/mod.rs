@@ -22,12 +22,14 @@ use sta_protocol::{
 };
 
 pub mod agent;
+mod floor;
 pub mod local;
 mod objection;
 mod outcome;
 mod run_id;
 pub mod slurm;
 
+pub use floor::{Floor, FloorHeld, FloorNode, FloorWaiting};
 pub use objection::Objection;
 pub use outcome::{Exit, Outcome, OutputFile, TaskEnd, Usage};
 pub use run_id::RunId;
@@ -143,6 +145,15 @@ pub trait Engine: Any + Send + Sync {
     /// its files are there, and not only when there is room.
     fn has_queue(&self) -> bool {
         false
+    }
+
+    /// How full a site with a queue of its own is, with all of its load, where some of `own` wait there for room: what they would
+    /// find, and what `guests` hold. None where none of them waits for room, or others would be given what is made for them.
+    ///
+    /// # Errors
+    /// The site does not say.
+    fn floor<'a>(&'a self, _own: &'a [RunId], _guests: &'a [RunId]) -> Answer<'a, Option<Floor>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     /// Waits until jobs may have moved on, and names them; `None` when the engine does not know which, and all are to be

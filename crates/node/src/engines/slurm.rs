@@ -2,7 +2,7 @@
 //! The engine of a Slurm cluster, driven by its command line tools as the researchers' own accounts, from this machine or another.
 //!
 //! `slurm/settings.rs` is what the operator writes; `slurm/submit.rs` hands a run over once; `slurm/poller.rs` follows all runs
-//! with one `squeue` a tick; `slurm/suspend.rs` has runs stand still and go on; `slurm/notice.rs` has guests leave; `slurm/collect.rs` brings home what an ended run left; `slurm/outcome.rs` says how it ended.
+//! with one `squeue` a tick; `slurm/suspend.rs` has runs stand still and go on; `slurm/notice.rs` has guests leave, and `slurm/floor.rs` says what that would free; `slurm/collect.rs` brings home what an ended run left; `slurm/outcome.rs` says how it ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,7 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sta_protocol::{ids::JobId, treaty::Resources};
+use sta_protocol::{ids::JobId, job::Shape, treaty::Resources};
 use tokio::sync::Notify;
 
 use self::{
@@ -26,11 +26,12 @@ use self::{
     wait::Backlog,
 };
 use super::{
-    Answer, Capacity, Engine, EngineError, EngineJob, LOG_CHUNK_BYTES_MAX, LogChunk, Objection, Observation,
-    Outcome, RunId, Stream,
+    Answer, Capacity, Engine, EngineError, EngineJob, Floor, LOG_CHUNK_BYTES_MAX, LogChunk, Objection,
+    Observation, Outcome, RunId, Stream,
 };
 
 mod collect;
+mod floor;
 mod hand_over;
 mod inputs;
 mod intentions;
@@ -103,8 +104,9 @@ struct Live {
     account: String,
     outputs: Vec<String>,
     count: u32,
-    /// Processes of each task.
-    processes: u32,
+    shape: Shape,
+    /// What it holds on each of its nodes.
+    each: Resources,
     slurm_id: Option<u64>,
     submitted_at: Timestamp,
     started_at: Option<Timestamp>,
@@ -123,6 +125,8 @@ struct Live {
     cancel_sent: Option<Timestamp>,
     /// Why it waits.
     reason: Option<String>,
+    /// The cluster has looked for room for it, and found none.
+    waits_for_room: bool,
     /// It is ended by this engine, because it would wait for ever.
     doomed: Option<String>,
     /// The tasks that ended, by Slurm's number and index.
@@ -150,7 +154,8 @@ impl Live {
             account: account.unix.clone(),
             outputs: job.outputs.clone(),
             count: job.shape.count,
-            processes: job.shape.tasks,
+            shape: job.shape.clone(),
+            each: Resources { cpu_cores: job.cpu_cores, memory_bytes: job.memory_bytes, gpus: job.gpus },
             slurm_id: None,
             submitted_at: Timestamp::now(),
             started_at: None,
@@ -162,6 +167,7 @@ impl Live {
             running: Vec::new(),
             cancel_sent: None,
             reason: None,
+            waits_for_room: false,
             doomed: None,
             tasks: BTreeMap::new(),
             rest: None,
@@ -406,6 +412,10 @@ impl Engine for SlurmEngine {
 
     fn has_queue(&self) -> bool {
         true
+    }
+
+    fn floor<'a>(&'a self, own: &'a [RunId], guests: &'a [RunId]) -> Answer<'a, Option<Floor>> {
+        Box::pin(self.inner.floor(own, guests))
     }
 
     fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {

@@ -14,7 +14,10 @@ use sta_protocol::{
     treaty::Resources,
 };
 
-use super::{StepError, hold, reclaim, retry, run};
+use super::{
+    StepError, hold, reclaim, retry, run,
+    want::{self, Want},
+};
 use crate::{
     engines::{Engine, Observation, RunId},
     node::Node,
@@ -40,18 +43,26 @@ const REASON_WAIT: Duration = Duration::from_secs(2);
 
 /// Starts waiting jobs: those of the site's owner first, each in the order they were admitted. A site that orders its jobs itself
 /// is given them as they come, up to a number; any other while it has room. The first that finds none has its turn reserved, and one behind it
-/// begins only where that stays where it is ([`sta_decide::backfill`]). Where the owner's find no room, guests are given notice.
+/// begins only where that stays where it is ([`sta_decide::backfill`]). Where the owner's find no room, here or at the
+/// site, guests are given notice.
 ///
 /// # Errors
 /// The store failed.
-pub async fn dispatch(node: &Node, site: &SiteId) -> Result<(), StepError> {
+pub async fn dispatch(node: &Node, site: &SiteId, want: &mut Want) -> Result<(), StepError> {
     let Some((terms, settings)) = node.own_site(site) else { return Ok(()) };
+    let has_queue = run::engine(node, site)?.has_queue();
+    let grace_s = node.treaty.sharing.map(|sharing| sharing.grace_s);
+    let at_site = match grace_s {
+        Some(_) if has_queue => want::look(node, site, want).await?,
+        Some(_) | None => want::Decision::default(),
+    };
     let room = Room {
         site: site.clone(),
         owner: node.member().clone(),
         whole: terms.resources,
-        handed_over_max: run::engine(node, site)?.has_queue().then_some(settings.handed_over_max),
-        grace_s: node.treaty.sharing.map(|sharing| sharing.grace_s),
+        handed_over_max: has_queue.then_some(settings.handed_over_max),
+        grace_s,
+        at_site,
     };
     let now = node.outside.now();
     // Without room for the first nothing starts, and the writer is left alone.
@@ -92,6 +103,8 @@ struct Room {
     handed_over_max: Option<u32>,
     /// How long the notice of a guest is; none where the treaty knows no notice.
     grace_s: Option<u32>,
+    /// Of a site that orders its jobs itself, what its owner's jobs wait for there.
+    at_site: want::Decision,
 }
 
 /// What is to be done at a site.
@@ -116,7 +129,9 @@ impl Room {
         let ready = line::ready(connection, &self.site, &self.owner, now, self.limit(&held))?;
         if self.handed_over_max.is_some() {
             // It orders them by its own priorities, its owner's and its guests'.
-            return Ok(Plan { start: ready, ..Plan::default() });
+            let want::Decision { leave, first_in_want, guests_wait } = self.at_site.clone();
+            let start = ready.into_iter().filter(|job| job.is_own || !guests_wait).collect();
+            return Ok(Plan { start, leave, first_in_want });
         }
         let (own, guests): (Vec<_>, Vec<_>) = ready.iter().partition(|job| job.is_own);
         let grace_ms = u64::from(self.grace_s.unwrap_or(0)) * 1000;

@@ -9,6 +9,8 @@ use sta_protocol::{
     treaty::Resources,
 };
 
+use crate::engines::RunId;
+
 use super::{
     Doing, StoreError, Tx, hosted,
     jobs::{parse, timestamp},
@@ -59,6 +61,48 @@ pub fn own_leaving(
         })
         .doing("add up what leaves a site")
         .map(hosted::resources)
+}
+
+/// The attempts at the owner's own jobs that its site has or is being given and that have not begun, those admitted first first.
+pub fn own_waiting(
+    connection: &Connection,
+    site: &SiteId,
+    owner: &MemberId,
+    limit: u32,
+) -> Result<Vec<RunId>, StoreError> {
+    let sql = "SELECT job, attempt FROM hosted WHERE site = ?1 AND state = 'starting' AND home = ?2
+               AND held = 0 AND cancel_asked = 0 ORDER BY admitted_at, job LIMIT ?3";
+    let rows: Vec<(String, u32)> = connection
+        .prepare_cached(sql)
+        .and_then(|mut query| {
+            let values = params![site.as_str(), owner.as_str(), limit];
+            query.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+        .doing("list the owner's jobs that wait at a site")?;
+    rows.into_iter().map(|(job, attempt)| Ok(RunId { job: parse(&job)?, attempt })).collect()
+}
+
+/// The attempts that are under way of these guests.
+pub fn runs_of(connection: &Connection, guests: &[Guest]) -> Result<Vec<RunId>, StoreError> {
+    let attempt = |guest: &Guest| {
+        let attempt = connection
+            .prepare_cached("SELECT attempt FROM hosted WHERE job = ?1")
+            .and_then(|mut query| query.query_row([guest.job.to_string()], |row| row.get(0)));
+        Ok(RunId { job: guest.job, attempt: attempt.doing("read the attempt of a guest")? })
+    };
+    guests.iter().map(attempt).collect()
+}
+
+/// Whether guests wait at this node to be given to a site.
+pub fn has_ready_guests(
+    connection: &Connection,
+    site: &SiteId,
+    owner: &MemberId,
+) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT 1 FROM hosted WHERE site = ?1 AND state = 'ready' AND home != ?2 LIMIT 1")
+        .and_then(|mut query| query.exists(params![site.as_str(), owner.as_str()]))
+        .doing("look for guests that wait")
 }
 
 /// What home knows of notices to one of its jobs.

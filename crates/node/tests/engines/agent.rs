@@ -20,7 +20,7 @@ use sta_node::{
     http,
     outside::SystemChance,
 };
-use sta_protocol::ids::SiteId;
+use sta_protocol::{ids::SiteId, treaty::Treaty};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -44,7 +44,12 @@ pub(super) struct AgentSite<S> {
 
 impl<S: Site> AgentSite<S> {
     pub(super) async fn over(behind: S) -> Self {
-        let world = World::with_agents().await;
+        Self::under(behind, |_| ()).await
+    }
+
+    /// The same under a treaty with other terms.
+    pub(super) async fn under(behind: S, terms: impl FnOnce(&mut Treaty)) -> Self {
+        let world = World::with_agents(terms).await;
         token::expect(&world.ca.node.config.directory, &site(), TOKEN).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

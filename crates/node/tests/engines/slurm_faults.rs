@@ -20,6 +20,7 @@ mod limits;
 mod nodes;
 mod notice;
 mod operator;
+mod owner_first;
 mod set;
 mod way;
 

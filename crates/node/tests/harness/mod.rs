@@ -13,6 +13,7 @@ use sta_node::{
         Capacity,
         agent::{AgentEngine, token::directory_of},
         local::{LocalConfig, LocalEngine},
+        slurm::{SlurmConfig, SlurmEngine},
     },
     http::router,
     keys::Keys,
@@ -82,7 +83,7 @@ pub(crate) struct TestNode {
 }
 
 /// What runs the jobs of a test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum EngineKind {
     /// Nothing runs, the test decides what would have.
     Fake,
@@ -90,6 +91,8 @@ enum EngineKind {
     Agent,
     /// This machine, in real time.
     Local,
+    /// For Jülich a real cluster, in real time; for all others nothing.
+    Slurm(Box<SlurmConfig>),
 }
 
 impl World {
@@ -109,8 +112,8 @@ impl World {
     }
 
     /// The same with sites that wait for their agents.
-    pub(crate) async fn with_agents() -> Self {
-        Self::open_over(EngineKind::Agent, roomy(), &[], |_| ()).await
+    pub(crate) async fn with_agents(terms: impl FnOnce(&mut Treaty)) -> Self {
+        Self::open_over(EngineKind::Agent, roomy(), &[], terms).await
     }
 
     /// The same under a treaty with other terms.
@@ -123,13 +126,21 @@ impl World {
         Self::open_over(EngineKind::Local, roomy(), &[], terms).await
     }
 
+    /// The same over a real cluster, which is Jülich's.
+    pub(crate) async fn on_cluster(config: SlurmConfig, terms: impl FnOnce(&mut Treaty)) -> Self {
+        Self::open_over(EngineKind::Slurm(Box::new(config)), roomy(), &[], terms).await
+    }
+
     async fn open_over(
         engine: EngineKind,
         disk: DiskConfig,
         packs: &[(&str, Option<&str>, &str)],
         terms: impl FnOnce(&mut Treaty),
     ) -> Self {
-        let clock = Arc::new(TestClock::new());
+        let clock = Arc::new(match engine {
+            EngineKind::Fake | EngineKind::Local => TestClock::new(),
+            EngineKind::Agent | EngineKind::Slurm(_) => TestClock::of_this_machine(),
+        });
         let network = Arc::new(TestNetwork::default());
         let directories: BTreeMap<&str, TempDir> =
             ["ca", "de", "fr"].into_iter().map(|id| (id, TempDir::new().unwrap())).collect();
@@ -151,7 +162,8 @@ impl World {
             let own: Vec<_> =
                 packs.iter().filter(|pack| pack.0 == id).map(|(_, site, text)| (*site, *text)).collect();
             let node =
-                TestNode::open(id, directory, &treaty, outside_of(id), (engine, disk.clone(), &own)).await;
+                TestNode::open(id, directory, &treaty, outside_of(id), (engine.clone(), disk.clone(), &own))
+                    .await;
             network.connect(&host(id), node.router.clone());
             nodes.push(node);
         }
@@ -185,9 +197,11 @@ impl Drop for World {
     }
 }
 
-fn site_config(id: &SiteId, engine: EngineKind) -> SiteConfig {
+fn site_config(id: &SiteId, engine: &EngineKind) -> SiteConfig {
     let engine = match engine {
-        EngineKind::Fake | EngineKind::Local => SiteEngine::Driven(DrivenEngine::Local),
+        EngineKind::Fake | EngineKind::Local | EngineKind::Slurm(_) => {
+            SiteEngine::Driven(DrivenEngine::Local)
+        }
         EngineKind::Agent => SiteEngine::Agent,
     };
     SiteConfig {
@@ -264,10 +278,13 @@ impl TestNode {
         let fake = Arc::new(FakeEngine::new(&directory.path().join("engine"), outside.clock.clone()));
         let terms = treaty.peek_unverified().unwrap();
         let sites = terms.sites.iter().filter(|site| site.member == member);
-        let mut sites: Vec<_> = sites.map(|site| site_config(&site.id, engine)).collect();
+        let mut sites: Vec<_> = sites.map(|site| site_config(&site.id, &engine)).collect();
         let policies = put_packs(directory.path(), packs, &mut sites);
-        let engine_of = |site: &SiteId| match engine {
-            EngineKind::Fake => fake.clone() as Arc<dyn sta_node::engines::Engine>,
+        let engine_of = |site: &SiteId| match &engine {
+            EngineKind::Slurm(config) if site.as_str() == "juelich" => {
+                Arc::new(SlurmEngine::open((**config).clone()).unwrap())
+            }
+            EngineKind::Fake | EngineKind::Slurm(_) => fake.clone() as Arc<dyn sta_node::engines::Engine>,
             EngineKind::Agent => {
                 let agents = directory_of(directory.path(), site);
                 Arc::new(AgentEngine::open(agents, site.clone(), Capacity::default()).unwrap())

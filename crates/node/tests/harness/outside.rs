@@ -18,22 +18,27 @@ use sta_node::outside::{BoxFuture, Chance, Clock, Transport, TransportError};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-/// Tokio's time since the test began, as of noon of 23 November 2026 UTC.
+/// Tokio's time since the test began, as of noon of 23 November 2026 UTC, or as of the machine's own time.
 #[derive(Debug)]
 pub(crate) struct TestClock {
     began: Instant,
+    began_at: Timestamp,
 }
 
 impl TestClock {
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now() }
+        Self { began: Instant::now(), began_at: "2026-11-23T12:00:00Z".parse().unwrap() }
+    }
+
+    /// For nodes whose engines tell the machine's time.
+    pub(crate) fn of_this_machine() -> Self {
+        Self { began_at: Timestamp::now(), ..Self::new() }
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        let noon: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
-        noon + SignedDuration::try_from(self.began.elapsed()).unwrap()
+        self.began_at + SignedDuration::try_from(self.began.elapsed()).unwrap()
     }
 }
 

@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sta_protocol::{ids::JobId, treaty::Resources};
 use uuid::Uuid;
 
-use crate::engines::{Capacity, EngineError, EngineJob, Objection, Observation, RunId, Stream};
+use crate::engines::{Capacity, EngineError, EngineJob, Floor, Objection, Observation, RunId, Stream};
 
 /// The version of these documents; both sides must have the same.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// How long the node keeps a request for calls open while there is none.
 pub const POLL_TIME_MAX: Duration = Duration::from_secs(20);
 /// The most calls of one batch.
@@ -143,6 +143,13 @@ pub enum Method {
         /// The job.
         job: JobId,
     },
+    /// [`crate::engines::Engine::floor`].
+    Floor {
+        /// Jobs of the site's owner.
+        own: Vec<RunId>,
+        /// Jobs of guests.
+        guests: Vec<RunId>,
+    },
     /// [`crate::engines::Engine::expected_wait_s`].
     ExpectedWait {
         /// The size of the job.
@@ -191,6 +198,8 @@ pub enum Reply {
     /// A part of a file. It never travels in a document.
     #[serde(skip)]
     Part(bytes::Bytes),
+    /// How full the site is.
+    Floor(Option<Box<Floor>>),
     /// How long a job would wait.
     Wait(Option<u32>),
     /// It could not.

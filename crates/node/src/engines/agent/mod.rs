@@ -27,8 +27,8 @@ use self::{
     spool::{Spool, strange},
 };
 use super::{
-    Answer, Capacity, Engine, EngineError, EngineJob, LogChunk, Objection, Observation, Outcome, RunId,
-    Stream,
+    Answer, Capacity, Engine, EngineError, EngineJob, Floor, LogChunk, Objection, Observation, Outcome,
+    RunId, Stream,
 };
 
 mod about;
@@ -450,6 +450,18 @@ impl Engine for AgentEngine {
 
     fn has_queue(&self) -> bool {
         lock(&self.inner.about).has_queue
+    }
+
+    fn floor<'a>(&'a self, own: &'a [RunId], guests: &'a [RunId]) -> Answer<'a, Option<Floor>> {
+        const DOING: &str = "ask how full the site is";
+        Box::pin(async move {
+            let Some(any) = own.first() else { return Ok(None) };
+            let method = Method::Floor { own: own.to_vec(), guests: guests.to_vec() };
+            match self.inner.ask(*any, DOING, method, CONSENT_TIME_MAX).await? {
+                Reply::Floor(floor) => Ok(floor.map(|floor| *floor)),
+                other => Err(strange(DOING, &other)),
+            }
+        })
     }
 
     fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {

@@ -254,6 +254,10 @@ impl Agent {
             Method::WipeCheckpoint { job } => {
                 done(self.engine.wipe_checkpoint(job).await.map_err(Failed::from))
             }
+            Method::Floor { own, guests } => match self.engine.floor(&own, &guests).await {
+                Ok(floor) => Reply::Floor(floor.map(Box::new)),
+                Err(error) => Reply::Failed(error.into()),
+            },
             Method::Suspend { id } => done(self.engine.suspend(id).await.map_err(Failed::from)),
             Method::Resume { id } => done(self.engine.resume(id).await.map_err(Failed::from)),
             Method::Logs { id, index, stream, offset, length_max } => {

@@ -132,7 +132,7 @@ fn script(settings: &SlurmSettings, live: &Live, grace: Duration) -> String {
     );
     for task in &live.running {
         let index = task.split_once('_').map_or("0", |(_, index)| index);
-        let steps = match live.processes {
+        let steps = match live.shape.tasks {
             0 | 1 => String::new(),
             _ => format!("timeout {SIGNAL_S_MAX} scancel --signal=TERM {task} >/dev/null 2>&1\n"),
         };

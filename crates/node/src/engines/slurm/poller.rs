@@ -204,7 +204,8 @@ impl Inner {
     /// Takes what the queue says of a run into its state.
     async fn merge(&self, run: RunId, rows: &[QueueRow], now: Timestamp) -> Result<Standing, EngineError> {
         let Some(known) = lock(&self.live).get(&run).cloned() else { return Ok(Standing::Steady) };
-        let began = began(rows).filter(|_| known.started_at.is_none());
+        // Slurm tells whole seconds, and nothing begins before it was handed over.
+        let began = began(rows).filter(|_| known.started_at.is_none()).map(|at| at.max(known.submitted_at));
         if let Some(at) = began {
             // Durable before anybody is told, so that a later engine tells the same.
             self.records(move |records, run| records.started(run, at), run).await?;
@@ -221,7 +222,8 @@ impl Inner {
         }
         live.started_at = live.started_at.or(began);
         live.take_in(rows);
-        if (known.started_at, &known.reason) != (live.started_at, &live.reason) {
+        let told = |live: &Live| (live.started_at, live.reason.clone(), live.waits_for_room);
+        if told(&known) != told(live) {
             self.moved(run);
         }
         Ok(live.standing(rows, now))
@@ -414,6 +416,7 @@ impl Live {
         };
         self.running = runs.map(own_name).collect();
         self.reason = waiting.and_then(|row| queue::waits_for(&row.reason));
+        self.waits_for_room = waiting.is_some_and(|row| queue::waits_for_room(&row.reason));
         if self.doomed.is_none() {
             self.doomed = waiting.and_then(|row| queue::never_runs(&row.reason));
         }

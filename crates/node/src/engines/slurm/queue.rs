@@ -235,6 +235,36 @@ pub(super) fn waits_for(reason: &str) -> Option<String> {
     Some(text)
 }
 
+/// Whether a job waits for room: its own turn has come and finds none, or comes after one that finds none.
+pub(super) fn waits_for_room(reason: &str) -> bool {
+    matches!(reason.split(',').next(), Some("Resources" | "Priority"))
+}
+
+/// The names in a list of nodes as Slurm writes it: `jl[1-2,04-05],login1`.
+pub(super) fn hosts(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find([',', '[']).unwrap_or(rest.len());
+        let (head, after) = rest.split_at(end);
+        let Some((ranges, after)) = after.strip_prefix('[').and_then(|after| after.split_once(']')) else {
+            names.extend((!head.is_empty()).then(|| head.to_owned()));
+            rest = after.strip_prefix(',').unwrap_or_default();
+            continue;
+        };
+        let tail_end = after.find(',').unwrap_or(after.len());
+        let (tail, next) = after.split_at(tail_end);
+        for range in ranges.split(',') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (Ok(from), Ok(to)) = (first.parse::<u32>(), last.parse::<u32>()) else { continue };
+            let width = first.len();
+            names.extend((from..=to).map(|number| format!("{head}{number:0width$}{tail}")));
+        }
+        rest = next.strip_prefix(',').unwrap_or_default();
+    }
+    names
+}
+
 /// Whether a job that waits for this reason would wait for ever, and why.
 pub(super) fn never_runs(reason: &str) -> Option<String> {
     let text = match reason {
@@ -345,6 +375,13 @@ mod tests {
         assert_eq!((rows[1].slurm_id, &rows[1].tasks), (13, &Tasks::One(3)));
         assert_eq!((rows[2].slurm_id, &rows[2].tasks), (13, &Tasks::Rest));
         assert_eq!((rows[2].started_at, rows[2].comment.as_str()), (None, "sta:x|y"));
+    }
+
+    #[test]
+    fn a_list_of_nodes_is_each_of_them() {
+        assert_eq!(hosts("jl1"), ["jl1"]);
+        assert_eq!(hosts("jl[1-2,09-10],login,q[3]c"), ["jl1", "jl2", "jl09", "jl10", "login", "q3c"]);
+        assert_eq!(hosts(""), [""; 0]);
     }
 
     #[test]
