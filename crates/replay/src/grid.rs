@@ -80,7 +80,8 @@ impl Cell {
     pub fn study(&self, question: &Question) -> Result<Report, CellError> {
         let raw = RawScenario::open(&self.path)?;
         let scenario = self.scenario(&raw)?;
-        Ok(study(&scenario, &Question { policy: self.policy, ..question.clone() })?)
+        let report = study(&scenario, &Question { policy: self.policy, ..question.clone() })?;
+        Ok(Report { loads: self.loads.clone(), ..report })
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Report {
     pub from: String,
     /// From the first submission to the last end, in seconds.
     pub span_s: u64,
+    /// The loads that were asked for, one for all sites or one for each; empty where the sites are as they are written.
+    pub loads: Vec<f64>,
     /// Part of the jobs that may run at another member, in percent.
     pub movable_percent: f64,
     /// How long moving, being reclaimed and starting again take.

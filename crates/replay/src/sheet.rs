@@ -3,7 +3,7 @@
 
 use crate::report::{Outcome, Report, Saving};
 
-const COLUMNS: &str = "scenario,policy,movable_percent,member,processors,case,jobs,too_large,wait_mean_s,wait_p50_s,wait_p95_s,\
+const COLUMNS: &str = "scenario,policy,loads,movable_percent,member,processors,case,jobs,too_large,wait_mean_s,wait_p50_s,wait_p95_s,\
 wait_p99_s,wait_max_s,processor_hours,busy_percent,moved,evictions,lost_hours,violations,later_than_alone,owned,electricity,currency,\
 carbon_kg,baseline,without,with,saving_percent";
 
@@ -37,6 +37,7 @@ fn line(
     let mut fields = vec![
         quoted(&report.scenario),
         report.policy.to_owned(),
+        report.loads.iter().map(f64::to_string).collect::<Vec<_>>().join(":"),
         report.movable_percent.to_string(),
         quoted(who),
         processors.clone(),

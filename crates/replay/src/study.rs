@@ -191,6 +191,7 @@ pub fn study(scenario: &Scenario, question: &Question) -> Result<Report, StudyEr
         policy: question.policy.as_str(),
         from: outcome::moment(scenario.begin_ms),
         span_s: pooled.end_ms.saturating_sub(scenario.begin_ms) / 1000,
+        loads: Vec::new(),
         movable_percent: movable_percent(scenario),
         terms: report::Terms {
             staging_s: scenario.terms.staging_ms / 1000,

@@ -25,6 +25,7 @@ pub(crate) fn report() -> Report {
         policy: "promise",
         from: "2024-04-01T00:00:00-04:00".to_owned(),
         span_s: DAYS * 86_400 + 37_000,
+        loads: Vec::new(),
         movable_percent: 50.0,
         terms: Terms {
             staging_s: 300,

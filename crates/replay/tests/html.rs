@@ -209,6 +209,7 @@ fn a_report_of_nothing_is_a_whole_page_too() {
         policy: "fifo",
         from: String::new(),
         span_s: 0,
+        loads: Vec::new(),
         movable_percent: 0.0,
         terms: Terms { staging_s: 0, checkpoint_s: 0, restart_s: 0, grace_s: 0, reclaim_bound_s: 0 },
         members: Vec::new(),

@@ -7,6 +7,7 @@ mod example_report;
 mod html;
 mod scenario;
 mod sharing;
+mod sheet;
 mod studies;
 mod synthetic;
 
@@ -125,6 +126,7 @@ fn bytes_that_are_no_text_are_told_with_the_line_before_them() {
     assert_eq!(error.to_string(), "it cannot be read after line 1");
     assert_eq!(error.source().unwrap().to_string(), "stream did not contain valid UTF-8");
     assert!(matches!(Trace::open("/no/such/trace".as_ref()), Err(TraceError::Open(_))));
+    assert_eq!(TraceError::TooMany.to_string(), "it has more than 50000000 jobs");
 }
 
 #[test]

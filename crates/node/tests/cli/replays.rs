@@ -122,6 +122,25 @@ fn what_cannot_be_asked_of_a_trace_or_a_scenario_is_said() {
         format!("{} {}", told.code, told.err.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/../../"), ""))
     };
     insta::assert_snapshot!(asked.map(told).join("\n"));
+    let many = |first: u32, last: u32, unit: f64| {
+        let all: Vec<String> = (first..=last).map(|number| (f64::from(number) * unit).to_string()).collect();
+        all.join(",")
+    };
+    let (loads, shares) = (many(1, 101, 0.01), many(1, 100, 1.0));
+    let told = bench.sta(&[
+        "replay",
+        "sweep",
+        NATIONS,
+        "--baseline",
+        "alone",
+        "--policy",
+        "promise",
+        "--load",
+        &loads,
+        "--movable",
+        &shares,
+    ]);
+    assert!(told.code == 2 && told.err.contains("it has 10100 studies, and may have 10000"), "{}", told.err);
     for (name, value) in [("--baseline", "cloud"), ("--load", "-1")] {
         let told = bench.sta(&["replay", NATIONS, "--baseline", "alone", &format!("{name}={value}")]);
         assert!(told.code == 2 && told.err.contains(&format!("`{value}` is no")), "{}", told.err);
