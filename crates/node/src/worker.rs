@@ -11,7 +11,7 @@ use crate::{
     engines::RunId,
     node::Node,
     peers::outbound::CallError,
-    steps::{self, StepError, want::Want, watch},
+    steps::{self, StepError, watch},
     store::{
         StoreError,
         outbox::{self, Lane, Waiting},
@@ -220,14 +220,14 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
     let waker = node.waker(&format!("site/{site}"));
     let Some(engine) = node.engines.get(&site).cloned() else { return };
     let mut looks = Looks::new(engine.has_queue());
-    let mut want = Want::default();
+    let mut kept = watch::Kept::default();
     // Kept over the rounds: what the engine has named is not lost when something else ends the wait.
     let mut moved = engine.moved();
     while !node.is_stopping() {
         let begun = Instant::now();
         // Of an engine elsewhere it is known once its agent has called.
         looks.has_queue = engine.has_queue();
-        if let Err(error) = watch::dispatch(&node, &site, &mut want).await {
+        if let Err(error) = watch::dispatch(&node, &site, &mut kept).await {
             tracing::error!(%site, error = %describe(&error), "waiting jobs cannot be started");
         }
         let looked = match looks.next(Instant::now()) {
@@ -240,7 +240,7 @@ pub(crate) async fn watch_site(node: Arc<Node>, site: SiteId) {
             tracing::warn!(%site, error = %describe(&error), "a job cannot be observed");
         }
         let pause = looks.pause(Instant::now());
-        let pause = want.asks_again_in(node.outside.now()).map_or(pause, |again| pause.min(again));
+        let pause = kept.asks_again_in(node.outside.now()).map_or(pause, |again| pause.min(again));
         tokio::select! {
             biased;
             () = waker.notified() => looks.woken(),

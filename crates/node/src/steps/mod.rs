@@ -56,7 +56,7 @@ pub mod submit;
 pub mod training;
 pub mod transfer;
 pub mod wait;
-pub mod want;
+mod want;
 pub mod watch;
 
 /// Why a step could not be made. A lawful no of a decision is a [`sta_decide::verdict::Verdict`]; here it comes only

@@ -29,7 +29,7 @@ const GUESTS_MAX: usize = 256;
 
 /// What a site was last asked, kept by whoever watches it.
 #[derive(Debug, Clone, Default)]
-pub struct Want {
+pub(super) struct Want {
     asked_at: Option<Timestamp>,
     decided: Decision,
 }
@@ -47,8 +47,7 @@ pub(super) struct Decision {
 
 impl Want {
     /// When the site is to be asked again, while its owner's jobs wait there beside guests.
-    #[must_use]
-    pub fn asks_again_in(&self, now: Timestamp) -> Option<std::time::Duration> {
+    pub(super) fn asks_again_in(&self, now: Timestamp) -> Option<std::time::Duration> {
         let left = EVERY.saturating_sub(now.duration_since(self.asked_at?));
         Some(left.try_into().unwrap_or_default())
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use sta_decide::{
     backfill::{Site, Wants},
@@ -36,10 +37,29 @@ const LOOK_MAX: u32 = 100_000;
 const ABREAST: usize = 16;
 /// How many jobs of a site are started at once, and how many are handed to one that orders them itself.
 const START_MAX: (usize, u32) = (32, 256);
-/// How many that wait are looked at for one that may begin.
-const LINE_MAX: u32 = 256;
+/// How many that wait are looked at for one that may begin: at most looks few, so that who submits a job does not wait for it, and
+/// many once in [`FAR_EVERY`].
+const LINE_MAX: (u32, u32) = (32, 256);
+/// How often the line is looked at far behind its head.
+const FAR_EVERY: SignedDuration = SignedDuration::from_secs(1);
 /// How long somebody who asks why a job waits is kept waiting for the site's answer.
 const REASON_WAIT: Duration = Duration::from_secs(2);
+
+/// What is kept from one look at a site to the next.
+#[derive(Debug, Default)]
+pub struct Kept {
+    want: Want,
+    /// When the line was last looked at far behind its head.
+    far_at: Option<Timestamp>,
+}
+
+impl Kept {
+    /// When the site is to be asked again, while its owner's jobs wait there beside guests.
+    #[must_use]
+    pub fn asks_again_in(&self, now: Timestamp) -> Option<Duration> {
+        self.want.asks_again_in(now)
+    }
+}
 
 /// Starts waiting jobs: those of the site's owner first, each in the order they were admitted. A site that orders its jobs itself
 /// is given them as they come, up to a number; any other while it has room. The first that finds none has its turn reserved, and one behind it
@@ -48,14 +68,15 @@ const REASON_WAIT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The store failed.
-pub async fn dispatch(node: &Node, site: &SiteId, want: &mut Want) -> Result<(), StepError> {
+pub async fn dispatch(node: &Node, site: &SiteId, kept: &mut Kept) -> Result<(), StepError> {
     let Some((terms, settings)) = node.own_site(site) else { return Ok(()) };
     let has_queue = run::engine(node, site)?.has_queue();
     let grace_s = node.treaty.sharing.map(|sharing| sharing.grace_s);
     let at_site = match grace_s {
-        Some(_) if has_queue => want::look(node, site, want).await?,
+        Some(_) if has_queue => want::look(node, site, &mut kept.want).await?,
         Some(_) | None => want::Decision::default(),
     };
+    let now = node.outside.now();
     let room = Room {
         site: site.clone(),
         owner: node.member().clone(),
@@ -63,8 +84,11 @@ pub async fn dispatch(node: &Node, site: &SiteId, want: &mut Want) -> Result<(),
         handed_over_max: has_queue.then_some(settings.handed_over_max),
         grace_s,
         at_site,
+        looks_far: kept.far_at.is_none_or(|at| now.duration_since(at) >= FAR_EVERY),
     };
-    let now = node.outside.now();
+    if room.looks_far {
+        kept.far_at = Some(now);
+    }
     // Without room for the first nothing starts, and the writer is left alone.
     if node.store.read(|connection| room.plan(connection, now))?.is_empty() {
         return Ok(());
@@ -87,7 +111,7 @@ pub async fn dispatch(node: &Node, site: &SiteId, want: &mut Want) -> Result<(),
 }
 
 /// Durable now: the engine is told from the outbox, and looks the job up before it takes it.
-fn start(tx: &Tx<'_>, job: &ReadyJob, lane: &Lane, now: jiff::Timestamp) -> Result<(), StoreError> {
+fn start(tx: &Tx<'_>, job: &ReadyJob, lane: &Lane, now: Timestamp) -> Result<(), StoreError> {
     hosted::set_starting(tx, job.job)?;
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     outbox::put(tx, lane, Effect::Start, job.job, &job.offer_id.to_string(), now_ms)
@@ -105,6 +129,8 @@ struct Room {
     grace_s: Option<u32>,
     /// Of a site that orders its jobs itself, what its owner's jobs wait for there.
     at_site: want::Decision,
+    /// Whether this look goes far behind the head of the line.
+    looks_far: bool,
 }
 
 /// What is to be done at a site.
@@ -124,7 +150,7 @@ impl Plan {
 }
 
 impl Room {
-    fn plan(&self, connection: &Connection, now: jiff::Timestamp) -> Result<Plan, StoreError> {
+    fn plan(&self, connection: &Connection, now: Timestamp) -> Result<Plan, StoreError> {
         let held = hosted::site_use(connection, &self.site, &self.owner)?;
         let ready = line::ready(connection, &self.site, &self.owner, now, self.limit(&held))?;
         if self.handed_over_max.is_some() {
@@ -194,7 +220,8 @@ impl Room {
     fn limit(&self, held: &SiteUse) -> u32 {
         match self.handed_over_max {
             Some(most) => most.saturating_sub(held.jobs_running).min(START_MAX.1),
-            None => LINE_MAX,
+            None if self.looks_far => LINE_MAX.1,
+            None => LINE_MAX.0,
         }
     }
 }

@@ -69,7 +69,13 @@ async fn a_job_goes_before_one_without_room_only_where_that_ones_turn_stays_wher
     let first = submitted(&world.ca, &wanting(whole - 2, 600)).await;
     world.ca.wait_for("ada", &first, "running").await;
     let large = submitted(&world.ca, &wanting(whole - 1, 600)).await;
+    world.ca.wait_for("ada", &large, "admitted").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let wide_and_long = submitted(&world.ca, &wanting(2, 601)).await;
+    // So many that the next stands where only every now and then a look goes.
+    for _ in 0..40 {
+        submitted(&world.ca, &wanting(whole, 601)).await;
+    }
     let narrow_and_long = submitted(&world.ca, &wanting(1, 6_000)).await;
     world.ca.wait_for("ada", &narrow_and_long, "running").await;
     let short = submitted(&world.ca, &wanting(1, 300)).await;
