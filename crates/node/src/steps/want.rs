@@ -63,12 +63,11 @@ pub(super) async fn look(node: &Node, site: &SiteId, want: &mut Want) -> Result<
         // Who was to leave has been told.
         return Ok(Decision { leave: Vec::new(), ..want.decided.clone() });
     }
-    let asked = node.store.read(|connection| Asked::read(connection, site, node.member()))?;
     *want = Want::default();
     // Most of the time nobody is in want, and the site is not asked.
-    if asked.own.is_empty() || !asked.has_guests {
+    let Some(asked) = node.store.read(|connection| Asked::read(connection, site, node.member()))? else {
         return Ok(Decision::default());
-    }
+    };
     let floor = match run::engine(node, site)?.floor(&asked.own, &asked.guest_runs).await {
         Ok(floor) => floor,
         Err(error) => {
@@ -86,15 +85,18 @@ struct Asked {
     own: Vec<RunId>,
     guests: Vec<Guest>,
     guest_runs: Vec<RunId>,
-    /// There are guests at all, there or waiting at this node.
-    has_guests: bool,
 }
 
 impl Asked {
-    fn read(connection: &Connection, site: &SiteId, owner: &MemberId) -> Result<Self, StoreError> {
+    /// None where no job of the owner waits there beside guests.
+    fn read(connection: &Connection, site: &SiteId, owner: &MemberId) -> Result<Option<Self>, StoreError> {
+        // Before all who start or run there are read for them, which may be thousands of the owner's.
+        if !reclaims::has_guests(connection, site, owner)? {
+            return Ok(None);
+        }
         let own = reclaims::own_waiting(connection, site, owner, OWN_MAX)?;
         if own.is_empty() {
-            return Ok(Self { own, guests: Vec::new(), guest_runs: Vec::new(), has_guests: false });
+            return Ok(None);
         }
         let mut guests = reclaims::guests(connection, site, owner)?;
         let mut staying = 0;
@@ -103,8 +105,7 @@ impl Asked {
             guest.leaves || staying <= GUESTS_MAX
         });
         let guest_runs = reclaims::runs_of(connection, &guests)?;
-        let has_guests = !guests.is_empty() || reclaims::has_ready_guests(connection, site, owner)?;
-        Ok(Self { own, guests, guest_runs, has_guests })
+        Ok(Some(Self { own, guests, guest_runs }))
     }
 }
 

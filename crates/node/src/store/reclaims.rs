@@ -93,16 +93,12 @@ pub fn runs_of(connection: &Connection, guests: &[Guest]) -> Result<Vec<RunId>, 
     guests.iter().map(attempt).collect()
 }
 
-/// Whether guests wait at this node to be given to a site.
-pub fn has_ready_guests(
-    connection: &Connection,
-    site: &SiteId,
-    owner: &MemberId,
-) -> Result<bool, StoreError> {
+/// Whether a site has guests at all that are not over, there or waiting at this node: of the sums that are kept, whatever waits.
+pub fn has_guests(connection: &Connection, site: &SiteId, owner: &MemberId) -> Result<bool, StoreError> {
     connection
-        .prepare_cached("SELECT 1 FROM hosted WHERE site = ?1 AND state = 'ready' AND home != ?2 LIMIT 1")
+        .prepare_cached("SELECT 1 FROM site_use WHERE site = ?1 AND home != ?2 AND jobs > 0")
         .and_then(|mut query| query.exists(params![site.as_str(), owner.as_str()]))
-        .doing("look for guests that wait")
+        .doing("look for guests")
 }
 
 /// What home knows of notices to one of its jobs.
