@@ -17,7 +17,10 @@ use nix::unistd::Uid;
 use sta_protocol::ids::JobId;
 
 pub(in crate::engines) use self::record::create_private;
-use self::record::{JobDirectory, NoticeRecord, SpecRecord, failed};
+use self::{
+    record::{JobDirectory, NoticeRecord, SpecRecord, failed},
+    saved::Saved,
+};
 use super::{
     Answer, Capacity, Engine, EngineError, EngineJob, LOG_CHUNK_BYTES_MAX, LogChunk, Objection, Observation,
     Outcome, RunId, Stream,
@@ -31,6 +34,7 @@ mod outputs;
 mod processes;
 mod record;
 mod sandbox;
+mod saved;
 mod staging;
 pub mod supervisor;
 mod suspension;
@@ -190,8 +194,15 @@ impl Engine for LocalEngine {
                 .write_notice(NoticeRecord { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) })
         })
     }
+    fn pack_checkpoint(&self, run: RunId) -> Answer<'_, Option<PathBuf>> {
+        self.apart(move |inner| {
+            inner.finished(run)?;
+            let _turn = take_turn(&inner.directory(run))?;
+            inner.saved(run.job).pack(run)
+        })
+    }
     fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {
-        self.apart(move |inner| staging::remove_tree(&JobDirectory::checkpoint(&inner.config.root, job)))
+        self.apart(move |inner| inner.saved(job).wipe())
     }
     fn suspend(&self, id: RunId) -> Answer<'_, ()> {
         self.apart(move |inner| {
@@ -246,6 +257,10 @@ impl Inner {
         JobDirectory::of(&self.config.root, id)
     }
 
+    fn saved(&self, job: JobId) -> Saved<'_> {
+        Saved::of(&self.config.root, job)
+    }
+
     /// The user a job runs as: when the node is root, one of the job's own; otherwise the node's.
     fn job_uid(&self, id: RunId) -> Option<u32> {
         let bytes = id.job.as_bytes();
@@ -262,11 +277,11 @@ impl Inner {
         if directory.spec()?.is_none() {
             if directory.result()?.is_none() && !directory.is_cancelled() {
                 let uid = self.job_uid(job.id);
-                staging::stage(&directory, &job.inputs, uid)?;
+                // Before the files: it may be that what the job came with does not read.
                 if job.checkpoint {
-                    let checkpoint = JobDirectory::checkpoint(&self.config.root, job.id.job);
-                    staging::open_checkpoint(&checkpoint, job.id.attempt == 1, uid)?;
+                    self.saved(job.id.job).open(job, uid)?;
                 }
+                staging::stage(&directory, job.placed_inputs(), uid)?;
             }
             // The job is taken over once this is durable; a crash before leaves a directory that is staged anew.
             directory.write_spec(self.spec(job))?;

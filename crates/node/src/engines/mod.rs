@@ -22,6 +22,7 @@ use sta_protocol::{
 };
 
 pub mod agent;
+mod archive;
 mod floor;
 pub mod local;
 mod objection;
@@ -29,6 +30,7 @@ mod outcome;
 mod run_id;
 pub mod slurm;
 
+pub use archive::{CHECKPOINT_BYTES_MAX, CHECKPOINT_INPUT};
 pub use floor::{Floor, FloorHeld, FloorNode, FloorWaiting};
 pub use objection::Objection;
 pub use outcome::{Exit, Outcome, OutputFile, TaskEnd, Usage};
@@ -99,7 +101,18 @@ pub trait Engine: Any + Send + Sync {
     /// The wish could not be made durable.
     fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()>;
 
-    /// Removes what a job has saved, of which no attempt follows; there may be nothing.
+    /// What the job has saved so far, as an archive (POSIX tar) on this machine, for another site to go on from; none where it saved
+    /// nothing. `run` is the last attempt that ended here. The archive stays until [`Engine::wipe_checkpoint`], or until an attempt
+    /// goes on here. May take as long as there is much of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`], [`EngineError::NotFinished`], [`EngineError::Unpackable`], or the site did not give it: the same call
+    /// is to be made again.
+    fn pack_checkpoint(&self, _run: RunId) -> Answer<'_, Option<PathBuf>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Removes what a job has saved, of which no attempt follows here, and its archive; there may be nothing.
     ///
     /// # Errors
     /// A file that cannot be removed.
@@ -211,6 +224,10 @@ pub struct EngineJob {
     /// Whether it saves its work: then `STA_CHECKPOINT_DIR` names a directory that stays over its attempts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checkpoint: bool,
+    /// Which of the inputs, under the name [`CHECKPOINT_INPUT`], is the archive of what it saved elsewhere: it goes into its checkpoint
+    /// directory instead of the working directory, unless it went there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Sha256Digest>,
     /// Environment variables beside the few that the engine sets.
     pub environment: Vec<(String, String)>,
 }
@@ -269,6 +286,9 @@ impl EngineJob {
         }
         if let Some((name, _)) = self.environment.iter().find(|(name, value)| !is_variable(name, value)) {
             return invalid(format!("the environment variable `{name}` is not allowed"));
+        }
+        if let Some(reason) = self.saved_wrongly() {
+            return invalid(reason);
         }
         if self.cpu_cores == 0 || self.memory_bytes == 0 || self.time_limit_s == 0 {
             return invalid("cores, memory and time limit must each be at least 1".to_owned());
@@ -399,6 +419,14 @@ pub enum EngineError {
         id: RunId,
         /// The name asked for.
         name: String,
+    },
+    /// What the job saved can never become an archive that another site takes.
+    #[error("what job {id} saved cannot be packed: {reason}")]
+    Unpackable {
+        /// The job.
+        id: RunId,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The site's own programs did not do what they were asked; the next call asks again.
     #[error("cannot {doing} at the site: {said}")]

@@ -278,6 +278,7 @@ impl From<StepError> for Fault {
                 }
                 EngineError::Invalid { .. }
                 | EngineError::Unknown { .. }
+                | EngineError::Unpackable { .. }
                 | EngineError::Supervisor { .. }
                 | EngineError::Io { .. }
                 | EngineError::Record { .. } => Self::internal("engine", &error),

@@ -6,10 +6,11 @@ mod ends;
 mod files;
 mod notices;
 mod once;
+mod saved;
 mod shapes;
 mod suspension;
 mod walls;
 
 pub(super) use self::{
-    arrays::*, ends::*, files::*, notices::*, once::*, shapes::*, suspension::*, walls::*,
+    arrays::*, ends::*, files::*, notices::*, once::*, saved::*, shapes::*, suspension::*, walls::*,
 };

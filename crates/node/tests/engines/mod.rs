@@ -20,6 +20,7 @@ mod border;
 mod conformance;
 mod local;
 mod local_crashes;
+mod local_saved;
 pub(crate) mod slurm;
 mod slurm_faults;
 
@@ -152,6 +153,7 @@ fn shell(script: &str) -> EngineJob {
         time_limit_s: 30,
         network: false,
         checkpoint: false,
+        saved: None,
         environment: Vec::new(),
     }
 }

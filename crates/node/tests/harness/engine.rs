@@ -96,6 +96,14 @@ impl FakeEngine {
         self.checkpoints_wiped.lock().unwrap().contains(&job)
     }
 
+    /// Which archive of what it saved elsewhere the attempt came with, and what that holds.
+    #[allow(dead_code, reason = "for tests of jobs that go on elsewhere")]
+    pub(crate) fn came_with(&self, id: RunId) -> Option<(Sha256Digest, Vec<u8>)> {
+        let jobs = self.jobs.lock().unwrap();
+        let input = jobs.get(&id)?.0.saved_input()?;
+        Some((input.sha256, std::fs::read(&input.path).unwrap()))
+    }
+
     /// What it was given to run.
     pub(crate) fn taken(&self) -> Vec<RunId> {
         self.jobs.lock().unwrap().keys().copied().collect()
@@ -232,8 +240,27 @@ impl Engine for FakeEngine {
         })
     }
 
+    /// Of a job that saves its work, a file that says whose it is; it is no archive.
+    fn pack_checkpoint(&self, run: RunId) -> Answer<'_, Option<PathBuf>> {
+        Box::pin(async move {
+            let jobs = self.jobs.lock().unwrap();
+            let (job, observation) = jobs.get(&run).ok_or(EngineError::Unknown { id: run })?;
+            if !matches!(observation, Observation::Finished(_)) {
+                return Err(EngineError::NotFinished { id: run });
+            }
+            if !job.checkpoint {
+                return Ok(None);
+            }
+            let path = self.root.join(format!("{}.checkpoint.tar", run.job));
+            std::fs::create_dir_all(&self.root).unwrap();
+            std::fs::write(&path, format!("what {run} saved")).unwrap();
+            Ok(Some(path))
+        })
+    }
+
     fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {
         self.checkpoints_wiped.lock().unwrap().insert(job);
+        let _gone = std::fs::remove_file(self.root.join(format!("{job}.checkpoint.tar"))).is_ok();
         Box::pin(async { Ok(()) })
     }
 

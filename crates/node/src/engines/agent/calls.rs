@@ -224,6 +224,11 @@ pub enum Failed {
         /// The output.
         name: String,
     },
+    /// [`EngineError::Unpackable`].
+    Unpackable {
+        /// Why.
+        reason: String,
+    },
     /// Any other error.
     Site {
         /// Its text.
@@ -244,6 +249,7 @@ impl Failed {
             Self::Unknown => EngineError::Unknown { id },
             Self::NotFinished => EngineError::NotFinished { id },
             Self::NoOutput { name } => EngineError::NoOutput { id, name },
+            Self::Unpackable { reason } => EngineError::Unpackable { id, reason },
             Self::Site { said } => EngineError::Site { doing, said },
         }
     }
@@ -256,6 +262,7 @@ impl From<EngineError> for Failed {
             EngineError::Unknown { .. } => Self::Unknown,
             EngineError::NotFinished { .. } => Self::NotFinished,
             EngineError::NoOutput { name, .. } => Self::NoOutput { name },
+            EngineError::Unpackable { reason, .. } => Self::Unpackable { reason },
             EngineError::Site { .. }
             | EngineError::Supervisor { .. }
             | EngineError::Io { .. }

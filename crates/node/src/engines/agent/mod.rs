@@ -329,6 +329,7 @@ fn question(job: &EngineJob) -> Result<Sha256Digest, EngineError> {
         id: JobId::new(0, [0; 10]).into(),
         name: String::new(),
         inputs: Vec::new(),
+        saved: None,
         ..job.clone()
     };
     let said = |error: sta_protocol::digest::DigestError| EngineError::Site {

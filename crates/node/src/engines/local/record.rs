@@ -4,7 +4,7 @@
 //! `spec.json` (the job is taken over), `cancel` (it is to end), `lock` (held by its supervisor), `started.json`
 //! (it may have begun: it is never begun again), `reclaim.json` (the site's owner needs its place), `suspend` (it is to stand still), `suspended` (its supervisor sees that it does), `tasks` (of a job array: a line for each task that ended), `result.json` (it ended),
 //! `stdout`, `stderr`, from the second task on `stdout.1`, `stderr.1` and so on, `work/`, `tmp/`, and `submit`, held by whoever submits it.
-//! Beside the directories of a job's attempts lies `ID.checkpoint`, in which the job saves its work.
+//! Beside the directories of a job's attempts lies `ID.checkpoint`, in which the job saves its work (`local/saved.rs`).
 
 use std::{
     fs::{self, File, OpenOptions},

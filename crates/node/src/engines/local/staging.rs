@@ -14,9 +14,9 @@ use crate::engines::{EngineError, StagedInput};
 ///
 /// Copied, not linked: a link is the same file, and a job that may change it would change what a digest names for everybody.
 /// The copy shares blocks where the file system can.
-pub(super) fn stage(
+pub(super) fn stage<'a>(
     directory: &JobDirectory,
-    inputs: &[StagedInput],
+    inputs: impl Iterator<Item = &'a StagedInput>,
     uid: Option<u32>,
 ) -> Result<(), EngineError> {
     let work = directory.work();
@@ -40,14 +40,6 @@ pub(super) fn stage(
     Ok(())
 }
 
-/// Makes the directory in which a job saves its work: empty before its first attempt, as the last one left it before any other.
-pub(super) fn open_checkpoint(path: &Path, is_first: bool, uid: Option<u32>) -> Result<(), EngineError> {
-    if is_first {
-        remove_tree(path)?;
-    }
-    create_owned(path, uid)
-}
-
 /// Removes a directory with all that is in it; it may be gone already.
 pub(super) fn remove_tree(path: &Path) -> Result<(), EngineError> {
     match fs::remove_dir_all(path) {
@@ -56,7 +48,8 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), EngineError> {
     }
 }
 
-fn create_owned(path: &Path, uid: Option<u32>) -> Result<(), EngineError> {
+/// Makes a directory that is the job's; it may be there already.
+pub(super) fn create_owned(path: &Path, uid: Option<u32>) -> Result<(), EngineError> {
     create_private(path)?;
     match uid {
         Some(uid) => chown(path, Some(uid), Some(uid)).map_err(|source| failed("give away", path, source)),
