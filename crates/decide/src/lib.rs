@@ -16,6 +16,7 @@ pub mod gate;
 pub mod karma;
 pub mod ledger;
 pub mod lint;
+pub mod moves;
 pub mod place;
 pub mod pool;
 pub mod reclaim;

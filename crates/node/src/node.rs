@@ -29,7 +29,12 @@ use crate::{
     policies::OwnPacks,
     rush::Rush,
     steps::{
-        arrive, disk, gates::guards::Guards, identity::VerifiedPassports, incident, registry::VerifiedRecords,
+        alone::{self, Shadows},
+        arrive, disk,
+        gates::guards::Guards,
+        identity::VerifiedPassports,
+        incident,
+        registry::VerifiedRecords,
     },
     store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
 };
@@ -69,6 +74,8 @@ pub struct Node {
     pub(crate) rush: Rush,
     /// How much may be on its way to this node at once, in units of [`crate::steps::arrive`].
     pub(crate) arriving: Semaphore,
+    /// What its member's jobs would do without the others.
+    pub shadows: Shadows,
     /// What bounds harm at its gates.
     pub guards: Arc<Guards>,
     /// Records of datasets whose signatures it has verified.
@@ -135,6 +142,7 @@ impl Node {
             records_verified: VerifiedRecords::default(),
             signatures_known: KnownSignatures::default(),
             passports_verified: VerifiedPassports::default(),
+            shadows: Shadows::default(),
             guards: Arc::new(guards),
             wakers,
             stopping: AtomicBool::new(false),
@@ -170,6 +178,7 @@ impl Node {
         workers.push(tokio::spawn(crate::worker::keep_gates(Arc::clone(self))));
         workers.push(tokio::spawn(disk::keep_tidy(Arc::clone(self))));
         workers.push(tokio::spawn(incident::keep_clocks(Arc::clone(self))));
+        workers.push(tokio::spawn(alone::keep_promise(Arc::clone(self))));
         workers
     }
 

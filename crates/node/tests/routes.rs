@@ -34,7 +34,7 @@ const CALLERS: [&str; 12] = [
 
 /// A request for each row of the table: what is in braces is filled in, a body that no handler takes proves that the caller
 /// came as far as the handler and changes nothing.
-const WALK: [(&str, &str, &str); 79] = [
+const WALK: [(&str, &str, &str); 80] = [
     ("POST", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}", "/v1/jobs/{job}"),
@@ -100,6 +100,7 @@ const WALK: [(&str, &str, &str); 79] = [
     ("GET", "/openapi.json", "/openapi.json"),
     ("POST", "/federation/v1/offers", "/federation/v1/offers"),
     ("POST", "/federation/v1/withdrawals", "/federation/v1/withdrawals"),
+    ("POST", "/federation/v1/take-backs", "/federation/v1/take-backs"),
     ("POST", "/federation/v1/progress", "/federation/v1/progress"),
     ("POST", "/federation/v1/receipts", "/federation/v1/receipts"),
     ("POST", "/federation/v1/transfers", "/federation/v1/transfers"),

@@ -17,10 +17,13 @@ use crate::{
     job::JobSpec,
     jws::{Document, Signed},
     refusal::Refusal,
+    take_back::SavedWork,
 };
 
 /// The wire version of every document here.
 pub const VERSION: u8 = 1;
+/// The wire version of an offer of a job that was elsewhere before: whoever does not know it would begin the job anew.
+pub const VERSION_GOES_ON: u8 = 2;
 
 /// The home node asks a host to run a job at one of its sites.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +60,23 @@ pub struct Offer {
     pub offered_at: Timestamp,
     /// When it lapses if the host has not answered.
     pub expires_at: Timestamp,
+    /// The attempt that is next, above 1 when the job was elsewhere before.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub attempt: u32,
+    /// How many of the attempts before were no fault of a site, and so use up none of those that the job may have.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub faultless: u32,
+    /// What it goes on from, which home holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<SavedWork>,
+}
+
+impl Offer {
+    /// The wire version of such an offer.
+    #[must_use]
+    pub fn version_of(attempt: u32) -> u8 {
+        if attempt > 1 { VERSION_GOES_ON } else { VERSION }
+    }
 }
 
 /// The host's consent to run an offer.
@@ -301,6 +321,9 @@ pub struct Receipt {
     pub outputs: Vec<OutputFile>,
     /// Declared outputs that it did not leave.
     pub outputs_missing: Vec<String>,
+    /// Of a job that home has taken back, what it had saved here: served as an output until home has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<SavedWork>,
 }
 
 fn first() -> u32 {
@@ -310,6 +333,11 @@ fn first() -> u32 {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a function of a reference")]
 fn is_first(attempt: &u32) -> bool {
     *attempt == 1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a function of a reference")]
+fn is_none_of_them(count: &u32) -> bool {
+    *count == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a function of a reference")]

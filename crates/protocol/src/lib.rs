@@ -39,6 +39,7 @@ pub mod refusal;
 pub mod stop_lift;
 pub mod stop_order;
 pub mod subject;
+pub mod take_back;
 pub mod training;
 pub mod treaty;
 pub mod visa;

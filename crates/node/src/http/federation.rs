@@ -10,6 +10,7 @@ use sta_protocol::{
     federation::{DatasetRecord, Offer, OfferAnswer, Progress, Withdrawal, WithdrawalAnswer},
     ids::{DatasetId, JobId},
     jws::Signed,
+    take_back::{TakeBack, TakeBackAnswer},
 };
 
 use super::{
@@ -25,7 +26,7 @@ use crate::{
     steps::{
         admit, cancel,
         deliver::{self, FilePart},
-        run,
+        hand_back, run,
         settle::{self, ReceiptDelivery},
         transfer::{self, TransferRequest},
     },
@@ -60,6 +61,16 @@ pub(super) async fn take_withdrawal(
     Document(withdrawal): Document<Signed<Withdrawal>>,
 ) -> Result<Json<WithdrawalAnswer>, Fault> {
     Ok(Json(cancel::receive_withdrawal(&node, &peer.member, withdrawal).await?))
+}
+
+/// Gives a job back that waits here, to go on elsewhere.
+#[utoipa::path(post, path = "/federation/v1/take-backs", request_body(content = String, content_type = "application/json", description = "`sta-take-back+jws` as a JSON string"), responses((status = 200, description = "`taken`, `begun`, or `{\"stays\": [...]}`", body = Object)))]
+pub(super) async fn take_take_back(
+    State(node): State<Arc<Node>>,
+    Peer(peer): Peer,
+    Document(asked): Document<Signed<TakeBack>>,
+) -> Result<Json<TakeBackAnswer>, Fault> {
+    Ok(Json(hand_back::receive_take_back(&node, &peer.member, asked).await?))
 }
 
 /// Learns that a job has begun.

@@ -96,6 +96,7 @@ use super::{
         gates::list_hosted_decisions,
         federation::take_offer,
         federation::take_withdrawal,
+        federation::take_take_back,
         federation::take_progress,
         federation::take_receipt,
         federation::grant_transfer,

@@ -265,6 +265,7 @@ fn between_members() -> Vec<Route> {
     vec![
         route(POST, "/federation/v1/offers", Peer, federation::take_offer),
         route(POST, "/federation/v1/withdrawals", Peer, federation::take_withdrawal),
+        route(POST, "/federation/v1/take-backs", Peer, federation::take_take_back),
         route(POST, "/federation/v1/progress", Peer, federation::take_progress),
         route(POST, "/federation/v1/receipts", Peer, federation::take_receipt),
         route(POST, "/federation/v1/transfers", Peer, federation::grant_transfer),

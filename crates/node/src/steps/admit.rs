@@ -38,6 +38,7 @@ use crate::{
         audit::PendingEntry,
         blob_uses::{self, NeededFile, Side},
         hosted::{self, HostState, HostedJob},
+        jobs,
         outbox::{self, Effect, Lane},
     },
 };
@@ -113,8 +114,11 @@ fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Ve
     let offer = signed
         .verify_known(key, &node.signatures_known)
         .map_err(|error| no(RefusalCode::DocumentWrong, "problem", error.to_string()))?;
-    if offer.version != VERSION {
+    if offer.version != Offer::version_of(offer.attempt) {
         return Err(no(RefusalCode::DocumentWrong, "offer.version", offer.version.to_string()));
+    }
+    if offer.faultless >= offer.attempt || offer.saved.is_some() && offer.spec.checkpoint.is_none() {
+        return Err(no(RefusalCode::DocumentWrong, "offer.attempt", offer.attempt.to_string()));
     }
     if offer.home != *from || offer.host != *node.member() || node.own_site(&offer.site).is_none() {
         return Err(no(RefusalCode::OfferNotForUs, "site.id", offer.site.to_string()));
@@ -150,7 +154,12 @@ fn answer_known(
     if hosted::is_withdrawn(connection, offer.offer)? {
         return Ok(Some(refused(RefusalCode::OfferWithdrawn, ("offer", offer.offer.to_string()))));
     }
-    Ok(hosted::find(connection, offer.job)?.map(|job| {
+    // One that home took back and that is over here may come again, as a later attempt.
+    let is_another =
+        |job: &HostedJob| job.state == HostState::Finished && job.cancel_asked && offer.attempt > job.attempt;
+    let known = hosted::find(connection, offer.job)?;
+    let known = known.filter(|job| job.offer.digest() == signed.digest() || !is_another(job));
+    Ok(known.map(|job| {
         if job.offer.digest() == signed.digest() {
             OfferAnswer::Admitted(job.admission)
         } else {
@@ -356,7 +365,8 @@ async fn record(
         match verdict {
             Ok(admitted) => {
                 blob_uses::need(tx, Side::Host, offer.job, &project, &files)?;
-                let answer = keep(tx, &offer, signed, admission, &admitted, put_lane.as_ref(), now)?;
+                let answer =
+                    keep(tx, &member, &offer, (signed, admission), &admitted, put_lane.as_ref(), now)?;
                 asked.begin(tx, &guards, offer.job, &files, now)?;
                 Ok(answer)
             }
@@ -407,9 +417,9 @@ fn load(tx: &Tx<'_>, site: &Site, owner: &MemberId, queued_max: u32) -> Result<S
 
 fn keep(
     tx: &mut Tx<'_>,
+    member: &MemberId,
     offer: &Offer,
-    signed: Signed<Offer>,
-    admission: Signed<Admission>,
+    (signed, admission): (Signed<Offer>, Signed<Admission>),
     admitted: &Admitted,
     staging: Option<&Lane>,
     now: Timestamp,
@@ -421,7 +431,7 @@ fn keep(
         admission: admission.clone(),
         home: offer.home.clone(),
         site: offer.site.clone(),
-        attempt: 1,
+        attempt: offer.attempt,
         state: if staging.is_some() { HostState::Staging } else { HostState::Ready },
         resources: admitted.demand(),
         cancel_asked: false,
@@ -430,10 +440,14 @@ fn keep(
         not_before: None,
         started_at: None,
         notice_at: None,
-        reclaimed: 0,
+        // Whatever was no fault of a site uses up none of its attempts, here as anywhere.
+        reclaimed: offer.faultless,
         receipt: None,
     };
-    hosted::insert(tx, &job, longest_ms(&offer.spec))?;
+    hosted::forget_ended(tx, job.job)?;
+    // The owner's own keep the place in which they came, wherever they have been since.
+    let came = if job.home == *member { jobs::first_decided_at(tx.connection(), job.job)? } else { None };
+    hosted::insert(tx, &job, longest_ms(&offer.spec), came.unwrap_or(now).min(now))?;
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     if let Some(lane) = staging {
         outbox::put(tx, lane, Effect::Stage, offer.job, &offer.offer.to_string(), now_ms)?;

@@ -38,7 +38,9 @@ pub async fn cancel(node: &Node, job: JobId) -> Result<HomeJob, StepError> {
         if waited {
             // Nobody has heard of it yet: it ends here.
             (job.state, job.ended_at) = (HomeState::Cancelled, Some(now));
-            outbox::forget(tx, job.id, Effect::Decide)?;
+            for pending in [Effect::Decide, Effect::FetchSaved] {
+                outbox::forget(tx, job.id, pending)?;
+            }
         }
         jobs::update(tx, &job)?;
         // An offer that still waits is not sent any more; one on its way is met by the withdrawal.

@@ -9,7 +9,7 @@ use sta_protocol::{
     refusal::{Refusal, RefusalCode},
 };
 
-use crate::store::{StoreError, jobs::HomeJob};
+use crate::store::{StoreError, jobs::HomeJob, moves::Why};
 
 /// Why a job went where it went, or nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -32,6 +32,37 @@ pub struct Dossier {
     pub candidates: Vec<CandidateNote>,
     /// What hosts answered, in the order they did.
     pub answers: Vec<AnswerNote>,
+    /// When home decided the first time, of a job that was elsewhere before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub first_decided_at: Option<Timestamp>,
+    /// From where the job was taken back to go on elsewhere, or was to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<MoveNote>,
+}
+
+/// A host was asked for a job, to have it go on elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MoveNote {
+    /// The site where it waited.
+    #[schema(value_type = String)]
+    pub site: SiteId,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub by: MemberId,
+    /// When home learned of the answer.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why it was to go on elsewhere.
+    pub why: Why,
+    /// Which attempt was next.
+    pub attempt: u32,
+    /// Whether what it had saved comes along.
+    pub with_saved: bool,
+    /// Why it stayed there; empty when it was taken back.
+    #[schema(value_type = Vec<crate::http::documents::RefusalDocument>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_by: Vec<Refusal>,
 }
 
 /// One site as home saw it.
@@ -97,6 +128,18 @@ impl Dossier {
     pub fn of(job: &HomeJob) -> Result<Self, StoreError> {
         serde_json::from_value(job.dossier.clone())
             .map_err(|error| StoreError::Damaged { what: "dossier", problem: error.to_string() })
+    }
+
+    /// How often the job was taken back to go on elsewhere.
+    #[must_use]
+    pub fn times_moved(&self) -> usize {
+        self.moved.iter().filter(|note| note.kept_by.is_empty()).count()
+    }
+
+    /// Takes over what an earlier decision of the same job knows of its moves.
+    pub(super) fn follows(&mut self, earlier: Self) {
+        self.first_decided_at = earlier.first_decided_at.or(Some(earlier.decided_at));
+        self.moved = earlier.moved;
     }
 
     /// The form in which it is kept.

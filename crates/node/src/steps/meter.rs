@@ -17,6 +17,7 @@ use sta_protocol::{
     ids::ReceiptId,
     jws::Signed,
     refusal::{Refusal, RefusalCode},
+    take_back::SavedWork,
     treaty::{Resources, Site},
 };
 
@@ -43,12 +44,26 @@ const FAILURES_MAX: usize = 100;
 /// # Errors
 /// An output could not be taken over, or the store failed: the engine still has the outcome, and it is tried again.
 pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<(), StepError> {
+    finish_with(node, job, outcome, None).await
+}
+
+/// The same, where home goes on from what the job has saved, which is here as a file.
+///
+/// # Errors
+/// As there.
+pub(super) async fn finish_with(
+    node: &Node,
+    job: &HostedJob,
+    outcome: Outcome,
+    saved: Option<SavedWork>,
+) -> Result<(), StepError> {
     let offer = stage::offer_of(job)?;
     for output in &outcome.outputs {
         let path = run::engine(node, &job.site)?.output_path(job.run(), &output.name).await?;
         node.blobs.adopt(&path, output.sha256)?;
     }
     let mut receipt = receipt(node, job, &offer, outcome)?;
+    receipt.saved = saved;
     // What the rules about data hold, a steward may release. Weights have a gate of their own, which is asked each time.
     let outputs = receipt.outputs.clone();
     for output in &mut receipt.outputs {
@@ -81,7 +96,9 @@ pub(super) fn receipt(
     };
     let task = task_resources(&offer.spec);
     let price = price_micro(&site.tariff, task, outcome.usage.wall_ms);
-    let charged = node.store.read(|connection| ledger::charged_before(connection, job.job, job.attempt))?;
+    let charged = node
+        .store
+        .read(|connection| ledger::charged_between(connection, job.job, offer.attempt, job.attempt))?;
     let co2_ug = carbon(site, task, &outcome);
     let outputs = outcome.outputs.into_iter().map(|output| {
         let (class, held_by) = export_decision(node, offer, site, &output.name, None);
@@ -118,6 +135,7 @@ pub(super) fn receipt(
         goes_on: false,
         tasks: tasks_end(&outcome.tasks),
         exit: wire_exit(outcome.exit),
+        saved: None,
     })
 }
 
@@ -202,22 +220,31 @@ async fn record(
         let Some(mut job) = hosted::find(tx.connection(), id)?.filter(unfinished) else {
             return Ok(());
         };
-        for output in &outputs {
-            peers::put_output(tx, id, output)?;
+        let saved = receipt.saved.iter().map(|saved| OutputFile {
+            name: SavedWork::name(receipt.attempt),
+            sha256: saved.sha256,
+            bytes: saved.bytes,
+            class: saved.class,
+            held_by: Vec::new(),
+        });
+        for output in outputs.iter().cloned().chain(saved) {
+            peers::put_output(tx, id, &output)?;
         }
         ledger::keep_receipt(tx, &receipt, &signed, &period_of(receipt.ended_at), &line)?;
         tx.audit(entry(&receipt, &signed, now));
-        let began = matches!(job.state, HostState::Starting | HostState::Running);
+        // An earlier attempt may have saved something.
+        let left_something =
+            matches!(job.state, HostState::Starting | HostState::Running) || job.reclaimed > 0;
         job.state = HostState::Finished;
         job.receipt = Some(signed);
         hosted::update(tx, &job)?;
         let (key, now_ms) = (receipt.receipt.to_string(), u64::try_from(now.as_millisecond()).unwrap_or(0));
-        for pending in [Effect::Stage, Effect::Start, Effect::Stop, Effect::Reclaim] {
+        for pending in [Effect::Stage, Effect::Start, Effect::Stop, Effect::Reclaim, Effect::HandBack] {
             outbox::forget(tx, id, pending)?;
         }
         outbox::put(tx, &home_lane, Effect::Receipt, id, &key, now_ms)?;
         // Working files go only after their outputs and the receipt are durable.
-        if began {
+        if left_something {
             outbox::put(tx, &engine_lane, Effect::Wipe, id, &job.run().to_string(), now_ms)
         } else {
             Ok(())

@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub mod admit;
+pub mod alone;
 pub mod arrive;
 pub mod cancel;
 pub mod deliver;
@@ -36,10 +37,12 @@ pub mod dossier;
 pub mod fetch;
 pub mod gate_hold;
 pub mod gates;
+pub mod hand_back;
 pub mod hold;
 pub mod identity;
 pub mod incident;
 pub mod meter;
+pub mod moving;
 pub mod offer;
 pub mod place;
 mod preserved;
@@ -138,11 +141,14 @@ pub async fn carry_out(node: &Node, waiting: &Waiting) -> Result<(), StepError> 
         Effect::Decide => wait::decide(node, waiting).await,
         Effect::Offer => offer::send(node, waiting).await,
         Effect::Withdraw => cancel::withdraw(node, waiting).await,
+        Effect::TakeBack => moving::take_back(node, waiting).await,
+        Effect::FetchSaved => moving::fetch_saved(node, waiting).await,
         Effect::Fetch => fetch::fetch_outputs(node, waiting).await,
         Effect::Stage => stage::stage(node, waiting).await,
         Effect::Start => run::start(node, waiting).await,
         Effect::Stop => run::stop(node, waiting).await,
         Effect::Reclaim => reclaim::carry_out(node, waiting).await,
+        Effect::HandBack => hand_back::carry_out(node, waiting).await,
         Effect::Suspend | Effect::Resume => hold::carry_out(node, waiting).await,
         Effect::Wipe => meter::wipe(node, waiting).await,
         Effect::Progress => run::report_progress(node, waiting).await,

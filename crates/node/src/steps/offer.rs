@@ -13,7 +13,7 @@ use super::{
     StepError, admit,
     dossier::{AnswerNote, CandidateNote, Dossier},
     gates::admission::{self, Candidate, Screened},
-    registry, submit,
+    moving, registry, submit,
 };
 use crate::{
     node::Node,
@@ -239,14 +239,15 @@ fn go_on(
     };
     if let Err(mut refusal) = outcome {
         refusal.by = member.clone();
-        let mut dossier = Dossier::of(&job)?;
-        dossier.refusals.push(refusal);
-        job.dossier = dossier.to_json();
+        job.note_refusal(refusal)?;
         job.state = HomeState::Refused;
     } else if job.cancel_asked {
         job.state = HomeState::Cancelled;
     } else if choice.is_none() {
         job.state = HomeState::Refused;
+    }
+    if job.state == HomeState::Refused && submit::was_elsewhere(&job) {
+        return moving::waits_for_anybody(tx, job, now);
     }
     if job.state.is_final() {
         job.ended_at = Some(now);

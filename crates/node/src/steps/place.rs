@@ -12,7 +12,7 @@ use sta_decide::{
 use sta_protocol::{
     federation::DatasetRecord,
     ids::{JobId, ResearcherId},
-    job::JobSpec,
+    job::{JobSpec, Objective},
     refusal::{Refusal, RefusalCode},
     treaty::Site,
 };
@@ -43,6 +43,15 @@ pub struct Asked<'a> {
     pub project_active: bool,
     /// What the project can still spend, in millionths.
     pub available_micro: i64,
+    /// It was elsewhere before.
+    pub again: Option<Again>,
+}
+
+/// How a job is placed that was elsewhere before: where it goes on soonest, whatever its researcher wants to save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// Alone it would run by now: it is owed its place at home, and goes there where the rules let it.
+    pub is_owed: bool,
 }
 
 /// Decides on every site. The dossier keeps them all, also those that the researcher ruled out. Second: what the gate for jobs
@@ -69,7 +78,11 @@ pub(super) fn decide(node: &Node, asked: &Asked<'_>) -> Result<(Dossier, Vec<Scr
         }
         notes.push(note);
     }
-    if let Some(placement) = place(candidates, asked.spec.objective) {
+    let objective = asked.again.map_or(asked.spec.objective, |_| Objective::SOONEST);
+    if asked.again.is_some_and(|again| again.is_owed) && candidates.iter().any(|candidate| candidate.home) {
+        candidates.retain(|candidate| candidate.home);
+    }
+    if let Some(placement) = place(candidates, objective) {
         note_ranks(&mut notes, &placement);
     }
     notes.sort_by_key(|note| (note.rank.unwrap_or(u32::MAX), note.site.clone()));
@@ -81,6 +94,8 @@ pub(super) fn decide(node: &Node, asked: &Asked<'_>) -> Result<(Dossier, Vec<Scr
         refusals: no_site_left(node, &notes).into_iter().collect(),
         candidates: notes,
         answers: Vec::new(),
+        first_decided_at: None,
+        moved: Vec::new(),
     };
     Ok((dossier, screened))
 }

@@ -15,6 +15,7 @@ use sta_protocol::{
     digest::Sha256Digest,
     federation::{DatasetFile, DatasetRecord, VERSION},
     ids::{DatasetId, JobId, Jurisdiction, ProjectId, ResearcherId},
+    job::JobSpec,
     jws::Signed,
     keys::Thumbprint,
     passport::{PassportClaims, PassportToken, issue_passport as sign_passport},
@@ -194,6 +195,37 @@ pub async fn fetch_dataset(node: &Node, id: &DatasetId) -> Result<DatasetRecord,
     } else {
         Err(malformed(format!("`{}` came instead of `{id}`", record.id)))
     }
+}
+
+/// Asks other members for the records of their datasets that this node has not heard of. One that does not answer leaves
+/// its dataset unknown, which refuses the job with that reason.
+pub(super) async fn learn_datasets(node: &Node, spec: &JobSpec) -> Result<(), StepError> {
+    for id in spec.datasets.iter().filter(|id| id.member() != node.member()) {
+        if node.store.read(|connection| table::dataset(connection, id))?.is_none()
+            && let Err(error) = fetch_dataset(node, id).await
+        {
+            tracing::warn!(dataset = %id, error = %error, "the dataset's record cannot be fetched");
+        }
+    }
+    Ok(())
+}
+
+/// The newest record of each dataset that this node has, each checked against its member's key.
+pub(super) fn dataset_records(
+    node: &Node,
+    spec: &JobSpec,
+) -> Result<(Vec<DatasetRecord>, Vec<Signed<DatasetRecord>>), StepError> {
+    let mut records = Vec::new();
+    let mut signed_records = Vec::new();
+    for id in &spec.datasets {
+        let Some(signed) = node.store.read(|connection| table::dataset(connection, id))? else { continue };
+        // A record that does not verify any more, for example after a change of keys, counts as unknown.
+        if let Ok(record) = verify_record(node, &signed) {
+            records.push(record);
+            signed_records.push(signed);
+        }
+    }
+    Ok((records, signed_records))
 }
 
 async fn keep_dataset(

@@ -145,7 +145,7 @@ pub(super) fn described(node: &Node, id: RunId, offer: &Offer) -> EngineJob {
         time_limit_s: spec.time_limit_s,
         network: spec.network,
         checkpoint: spec.checkpoint.is_some(),
-        saved: None,
+        saved: offer.saved.as_ref().map(|saved| saved.sha256),
         environment: Vec::new(),
     }
 }

@@ -8,11 +8,11 @@ use sta_protocol::{
     digest::Sha256Digest,
     federation::{Admission, Exit, Receipt, Statement, VERSION},
     ids::{IncidentId, JobId, MemberId, StopOrderId, TransferId},
-    jws::{Signed, Verified},
+    jws::{JwsError, Signed, Verified},
     refusal::RefusalCode,
 };
 
-use super::{StepError, offer};
+use super::{StepError, moving, offer};
 use crate::{
     node::Node,
     store::{
@@ -21,6 +21,7 @@ use crate::{
         hosted,
         jobs::{self, HomeJob, HomeState},
         ledger::{self, Transfer},
+        moves,
         outbox::{self, Effect, Lane, Waiting},
         reclaims::{self, Notices, RECLAIMS_MAX},
     },
@@ -68,11 +69,25 @@ pub async fn receive_receipt(
     from: &MemberId,
     delivery: ReceiptDelivery,
 ) -> Result<(), StepError> {
+    if is_known(node, &delivery)? {
+        return Ok(());
+    }
     let receipt = check(node, from, &delivery)?;
     if receipt.goes_on {
         return receive_attempt(node, receipt, delivery).await;
     }
     settle(node, from, receipt, delivery).await
+}
+
+/// Whether this very receipt is kept: its answer was lost. The job may be elsewhere by now, under another offer.
+fn is_known(node: &Node, delivery: &ReceiptDelivery) -> Result<bool, StepError> {
+    let Ok(receipt) = delivery.receipt.peek_unverified() else { return Ok(false) };
+    // A node's own receipt is kept as its host before it comes here as its home.
+    if receipt.host == *node.member() {
+        return Ok(false);
+    }
+    let kept = node.store.read(|connection| ledger::receipt(connection, receipt.receipt))?;
+    Ok(kept.is_some_and(|kept| kept.digest() == delivery.receipt.digest()))
 }
 
 /// The attempt's receipt is kept and the job waits for its next attempt; what was set aside for it stays so.
@@ -96,6 +111,8 @@ async fn receive_attempt(
         let reclaimed = reclaimed + u32::from(receipt.exit == Exit::Reclaimed);
         reclaims::note_at_home(tx, job.id, Notices { notice_at: None, reclaimed })?;
         outbox::forget(tx, job.id, Effect::Offer)?;
+        // It ran after all; whether it is to go on elsewhere is another question from here on.
+        moves::asks_no_more(tx, job.id)?;
         let payload = serde_json::json!({"receipt": delivery.receipt.digest(), "exit": receipt.exit, "attempt": receipt.attempt});
         tx.audit(PendingEntry { kind: "job.attempt-ended", subject: job.id.to_string(), payload, at: now });
         Ok(())
@@ -123,6 +140,9 @@ async fn settle(
         let granted = sta_decide::admit::task_resources(&job.spec);
         let line = statement_line(&receipt, granted);
         ledger::keep_receipt(tx, &receipt, &delivery.receipt, &period_of(receipt.ended_at), &line)?;
+        if let Some(why) = moving::comes_back(tx, &job, &receipt)? {
+            return moving::came_back(tx, job, &receipt, why, now);
+        }
         job.state = final_state(&receipt.exit);
         (job.started_at, job.ended_at) = (receipt.started_at, Some(receipt.ended_at));
         (job.attempt, job.receipt) = (receipt.attempt, Some(delivery.receipt.clone()));
@@ -165,8 +185,10 @@ fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Ver
     offer::check_admission(node, &job, from, &delivery.admission)
         .map_err(|refusal| StepError::Refused(sta_decide::verdict::Refusals::one(refusal)))?;
     let ceiling = delivery.admission.verify(key).map_err(|error| wrong(error.to_string()))?.price_micro_max;
+    // What it cost at another host was paid for when it left there.
+    let first_attempt = job.first_attempt().map_err(|error| wrong(error.to_string()))?;
     let (charged, reclaimed) = node.store.read(|connection| {
-        let charged = ledger::charged_before(connection, receipt.job, receipt.attempt)?;
+        let charged = ledger::charged_between(connection, receipt.job, first_attempt, receipt.attempt)?;
         Ok((charged, reclaims::at_home(connection, receipt.job)?.reclaimed))
     })?;
     if receipt.price_micro < 0 || receipt.price_micro > ceiling.saturating_sub(charged) {
@@ -203,10 +225,19 @@ fn post_credits(
     let damaged = |problem: String| StoreError::Damaged { what: "account", problem };
     let account = ledger::account(tx.connection(), &job.project)?
         .ok_or_else(|| damaged("its project is gone".to_owned()))?;
-    let amount = receipt.price_micro + ledger::charged_before(tx.connection(), receipt.job, receipt.attempt)?;
+    let first = job.first_attempt().map_err(|error| damaged(error.to_string()))?;
+    let earlier = ledger::charged_between(tx.connection(), receipt.job, first, receipt.attempt)?;
+    let amount = receipt.price_micro + earlier;
     let after =
         sta_decide::ledger::post(account, reserved, amount).map_err(|error| damaged(error.to_string()))?;
     ledger::transfer(tx, id, (job.id, &job.project), Transfer::Post(hold), amount, after, now)
+}
+
+impl HomeJob {
+    /// The first attempt under the offer that stands.
+    fn first_attempt(&self) -> Result<u32, JwsError> {
+        self.offer.as_ref().map_or(Ok(1), |offer| Ok(offer.peek_unverified()?.attempt))
+    }
 }
 
 fn final_state(exit: &Exit) -> HomeState {

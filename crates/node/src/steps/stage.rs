@@ -14,7 +14,7 @@ use super::{
     StepError, arrive, gates::admission, meter, registry::verify_record, run, transfer::TransferRequest,
 };
 use crate::{
-    engines::Exit,
+    engines::{CHECKPOINT_INPUT, Exit},
     node::Node,
     peers::outbound::CallError,
     store::{
@@ -130,7 +130,7 @@ pub(super) fn offer_of(job: &HostedJob) -> Result<Offer, StepError> {
     })
 }
 
-/// Every file of a job, the researcher's own and those of its datasets.
+/// Every file of a job, the researcher's own, those of its datasets, and what it goes on from.
 pub(super) fn files(node: &Node, offer: &Offer) -> Vec<JobFile> {
     let inputs = offer.spec.inputs.iter().map(|input| JobFile {
         name: input.name.clone(),
@@ -150,7 +150,14 @@ pub(super) fn files(node: &Node, offer: &Offer) -> Vec<JobFile> {
             class,
         })
     });
-    inputs.chain(datasets).collect()
+    let saved = offer.saved.iter().map(|saved| JobFile {
+        name: CHECKPOINT_INPUT.to_owned(),
+        sha256: saved.sha256,
+        bytes: saved.bytes,
+        holder: offer.home.clone(),
+        class: saved.class,
+    });
+    inputs.chain(datasets).chain(saved).collect()
 }
 
 /// Lists what comes in before its first byte is here, so that it can go again whatever happens.

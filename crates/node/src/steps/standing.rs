@@ -24,6 +24,8 @@ use crate::{
 
 /// The most jobs of this member, and of its guests, that are looked at: the newest.
 const JOBS_MAX: u32 = 100_000;
+/// What reading and playing one job is worth in bytes read.
+const JOB_BYTES: u64 = 256;
 /// A quantum of credits: a quarter of an hour.
 pub const QUANTUM_MS: u64 = 900_000;
 /// The most quanta that are looked back: two years and ten months.
@@ -124,12 +126,13 @@ impl Standings {
 /// # Errors
 /// The store cannot be read, or holds events that cannot be.
 pub async fn now(node: &Arc<Node>) -> Result<Standings, StepError> {
+    let (jobs, until_ms) = (node.store.read(spans::count)?, node.outside.now_ms());
     let node = Arc::clone(node);
-    // It reads and plays all of it: too long for a thread that others wait for.
-    worker::beside(u64::MAX, move || reckoned(&node)).await
+    // It reads and plays all of them: too long for a thread that others wait for, where they are many.
+    worker::beside(jobs.saturating_mul(JOB_BYTES), move || reckoned(&node, until_ms)).await
 }
 
-fn reckoned(node: &Node) -> Result<Standings, StepError> {
+fn reckoned(node: &Node, until_ms: u64) -> Result<Standings, StepError> {
     let member = node.member().clone();
     let events = node.store.read(|connection| {
         let mut events = spans::own(connection, &member, JOBS_MAX)?;
@@ -139,7 +142,6 @@ fn reckoned(node: &Node) -> Result<Standings, StepError> {
     let all = events.len();
     let known: Vec<Event> = events.into_iter().filter(|event| !is_from_before(event)).collect();
     let not_counted = u32::try_from(all - known.len()).unwrap_or(u32::MAX);
-    let until_ms = node.outside.now_ms();
     let first_ms = known.iter().map(|event| event.submit_ms).min().unwrap_or(until_ms).min(until_ms);
     let from_ms = first_ms.max(until_ms.saturating_sub(QUANTA_MAX * QUANTUM_MS));
     let terms = Terms {

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sta_protocol::{
     digest::Sha256Digest,
-    federation::{DatasetRecord, Offer, VERSION},
-    ids::{JobId, OfferId, ResearcherId, TransferId},
+    federation::{DatasetRecord, Offer},
+    ids::{JobId, OfferId, ProjectId, ResearcherId, TransferId},
     job::{InputFile, JobSpec},
     jws::Signed,
     refusal::{Refusal, RefusalCode},
@@ -17,7 +17,8 @@ use super::{
     dossier::{CandidateNote, Dossier},
     gates::admission::Screened,
     identity::{self, Proven, Shown},
-    place::{self, Asked},
+    moving,
+    place::{self, Again, Asked},
     wait,
 };
 use crate::{
@@ -28,7 +29,9 @@ use crate::{
         blob_uses::{self, NeededFile, Side},
         jobs::{self, Credentials, HomeJob, HomeState},
         ledger::{self, Transfer},
+        moves,
         outbox::{self, Effect, Lane},
+        reclaims,
         registry::{self, Researcher},
     },
 };
@@ -64,6 +67,34 @@ pub async fn submit(
     wait::check(node, &request.spec)?;
     let job = HomeJob::new(researcher, &request, request_sha256, node.outside.now());
     decide_on(node, researcher, job, Decided::AtOnce).await
+}
+
+/// Whether the job was at a host before, which it left to go on elsewhere.
+pub(super) fn was_elsewhere(job: &HomeJob) -> bool {
+    job.attempt > 1
+}
+
+/// No site may or can run the job. One that was elsewhere has something to lose: it is decided on again a little later, as long as
+/// what its researcher showed holds.
+async fn nobody(
+    node: &Node,
+    mut job: HomeJob,
+    (dossier, screened): (Dossier, Vec<Screened>),
+    decided: Decided,
+) -> Result<HomeJob, StepError> {
+    if !was_elsewhere(&job) {
+        return refuse(node, job, (dossier, screened), decided).await;
+    }
+    job.dossier = dossier.to_json();
+    let (now, kept) = (node.outside.now(), job.clone());
+    let written = node.store.write(move |tx| {
+        if let Some(known) = settled_before(tx, &kept, decided)? {
+            return Ok(known);
+        }
+        moving::waits_for_anybody(tx, kept.clone(), now)?;
+        Ok(kept)
+    });
+    Ok(written.await?)
 }
 
 /// Whether a job is decided on when it comes, or after it has waited for others and is in the store.
@@ -105,11 +136,14 @@ pub(super) async fn decide_on(
     if decided == Decided::AtOnce && !job.spec.after.is_empty() {
         return keep_waiting(node, researcher, job).await;
     }
-    learn_datasets(node, &job.spec).await?;
-    let (records, signed_records) = dataset_records(node, &job.spec)?;
-    let (dossier, mut screened, project_known) = decide(node, researcher, &job, &proven, &records)?;
+    super::registry::learn_datasets(node, &job.spec).await?;
+    let (records, signed_records) = super::registry::dataset_records(node, &job.spec)?;
+    let (mut dossier, mut screened, project_known) = decide(node, researcher, &job, &proven, &records)?;
+    if was_elsewhere(&job) {
+        dossier.follows(Dossier::of(&job)?);
+    }
     let Some(choice) = dossier.next().cloned().filter(|_| project_known) else {
-        return refuse(node, job, (dossier, screened), decided).await;
+        return nobody(node, job, (dossier, screened), decided).await;
     };
     // What is said of the site that is chosen goes into the log beside the offer to it.
     screened.retain(|answer| answer.site == choice.site);
@@ -129,6 +163,8 @@ impl Dossier {
             refusals,
             candidates: Vec::new(),
             answers: Vec::new(),
+            first_decided_at: None,
+            moved: Vec::new(),
         }
     }
 }
@@ -196,37 +232,6 @@ fn malformed(node: &Node, field: &str, problem: String) -> StepError {
     StepError::refused(RefusalCode::RequestMalformed, node.member(), facts)
 }
 
-/// Asks other members for the records of their datasets that this node has not heard of. One that does not answer leaves
-/// its dataset unknown, which refuses the job with that reason.
-async fn learn_datasets(node: &Node, spec: &JobSpec) -> Result<(), StepError> {
-    for id in spec.datasets.iter().filter(|id| id.member() != node.member()) {
-        if node.store.read(|connection| registry::dataset(connection, id))?.is_none()
-            && let Err(error) = super::registry::fetch_dataset(node, id).await
-        {
-            tracing::warn!(dataset = %id, error = %error, "the dataset's record cannot be fetched");
-        }
-    }
-    Ok(())
-}
-
-/// The newest record of each dataset that this node has, each checked against its member's key.
-fn dataset_records(
-    node: &Node,
-    spec: &JobSpec,
-) -> Result<(Vec<DatasetRecord>, Vec<Signed<DatasetRecord>>), StepError> {
-    let mut records = Vec::new();
-    let mut signed_records = Vec::new();
-    for id in &spec.datasets {
-        let Some(signed) = node.store.read(|connection| registry::dataset(connection, id))? else { continue };
-        // A record that does not verify any more, for example after a change of keys, counts as unknown.
-        if let Ok(record) = super::registry::verify_record(node, &signed) {
-            records.push(record);
-            signed_records.push(signed);
-        }
-    }
-    Ok((records, signed_records))
-}
-
 /// Reads what only the store knows, then decides. Third: whether there is a project to pay at all.
 fn decide(
     node: &Node,
@@ -248,6 +253,7 @@ fn decide(
         records,
         project_active: in_project,
         available_micro: account.map_or(0, |account| account.available()),
+        again: was_elsewhere(job).then(|| Again { is_owed: node.shadows.began_ms(job.id).is_some() }),
     };
     let (mut dossier, screened) = place::decide(node, &asked)?;
     if account.is_none() || !in_project {
@@ -255,6 +261,12 @@ fn decide(
         dossier.refusals.push(Refusal::new(RefusalCode::ProjectUnknown, node.member(), facts));
     }
     Ok((dossier, screened, account.is_some() && in_project))
+}
+
+/// What a project can still spend, in millionths.
+pub(super) fn available(node: &Node, project: &ProjectId) -> Result<i64, StoreError> {
+    let account = node.store.read(|connection| ledger::account(connection, project))?;
+    Ok(account.map_or(0, |account| account.available()))
 }
 
 /// Signs the offer to the chosen site and sets what the job knows of it.
@@ -265,8 +277,16 @@ pub(super) fn make_offer(
     datasets: &[Signed<DatasetRecord>],
     expires_at: Timestamp,
 ) -> Result<(), StepError> {
+    let (saved, faultless) = if was_elsewhere(job) {
+        node.store.read(|connection| {
+            let saved = moves::find(connection, job.id)?.saved;
+            Ok((saved, reclaims::at_home(connection, job.id)?.reclaimed))
+        })?
+    } else {
+        (None, 0)
+    };
     let offer = Offer {
-        version: VERSION,
+        version: Offer::version_of(job.attempt),
         offer: OfferId::new(node.outside.now_ms(), node.outside.random()),
         job: job.id,
         home: node.member().clone(),
@@ -282,6 +302,9 @@ pub(super) fn make_offer(
         treaty: node.treaty_digest(),
         offered_at: node.outside.now(),
         expires_at,
+        attempt: job.attempt,
+        faultless,
+        saved,
     };
     let signed = Signed::sign_known(&offer, &node.keys.signing, &node.signatures_known)
         .map_err(|error| malformed(node, "offer", error.to_string()))?;
@@ -338,6 +361,11 @@ async fn record(
             }
             if let Err(mut refusal) = hold_and_send(tx, &job, &choice, now)? {
                 refusal.by = member;
+                if was_elsewhere(&job) {
+                    job.note_refusal(refusal)?;
+                    moving::waits_for_anybody(tx, job.clone(), now)?;
+                    return Ok(job);
+                }
                 job.end_refused(refusal, now)?;
             }
             put(tx, &job, decided)?;
@@ -404,11 +432,17 @@ fn inputs(spec: &JobSpec) -> Vec<NeededFile> {
 }
 
 impl HomeJob {
-    /// Ends the job for a reason that turned up after the decision.
-    fn end_refused(&mut self, refusal: Refusal, now: Timestamp) -> Result<(), StoreError> {
+    /// Keeps a reason that turned up after the decision.
+    pub(super) fn note_refusal(&mut self, refusal: Refusal) -> Result<(), StoreError> {
         let mut dossier = Dossier::of(self)?;
         dossier.refusals.push(refusal);
         self.dossier = dossier.to_json();
+        Ok(())
+    }
+
+    /// Ends the job for a reason that turned up after the decision.
+    fn end_refused(&mut self, refusal: Refusal, now: Timestamp) -> Result<(), StoreError> {
+        self.note_refusal(refusal)?;
         self.state = HomeState::Refused;
         (self.offer, self.offer_id, self.hold, self.site, self.host) = (None, None, None, None, None);
         self.ended_at = Some(now);

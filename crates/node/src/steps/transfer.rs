@@ -166,7 +166,9 @@ fn decide(node: &Node, offer: &Offer) -> Result<Screened, StepError> {
 
 /// The files of the job that this node answers for: the researcher's inputs at home, its own datasets' files.
 fn files_here(node: &Node, offer: &Offer) -> Vec<Sha256Digest> {
-    let inputs = offer.spec.inputs.iter().filter(|_| offer.home == *node.member()).map(|input| input.sha256);
+    let inputs = offer.spec.inputs.iter().map(|input| input.sha256);
+    let inputs = inputs.chain(offer.saved.iter().map(|saved| saved.sha256));
+    let inputs = inputs.filter(|_| offer.home == *node.member());
     let own = |signed: &Signed<_>| {
         verify_record(node, signed).ok().filter(|record| record.id.member() == node.member())
     };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Watch: the host gives waiting jobs to the site's engine, and looks at those that the engine has.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,9 @@ use sta_protocol::{
 };
 
 use super::{
-    StepError, hold, reclaim, retry, run,
+    StepError,
+    alone::Played,
+    hold, reclaim, retry, run,
     want::{self, Want},
 };
 use crate::{
@@ -61,7 +63,8 @@ impl Kept {
     }
 }
 
-/// Starts waiting jobs: those of the site's owner first, each in the order they were admitted. A site that orders its jobs itself
+/// Starts waiting jobs: those of the site's owner first, each in the order in which they came, but those before all others that would
+/// run by now had their member stayed alone. A site that orders its jobs itself
 /// is given them as they come, up to a number; any other while it has room. The first that finds none has its turn reserved, and one behind it
 /// begins only where that stays where it is ([`sta_decide::backfill`]). Where the owner's find no room, here or at the
 /// site, guests are given notice.
@@ -85,6 +88,7 @@ pub async fn dispatch(node: &Node, site: &SiteId, kept: &mut Kept) -> Result<(),
         grace_s,
         at_site,
         looks_far: kept.far_at.is_none_or(|at| now.duration_since(at) >= FAR_EVERY),
+        shadows: node.shadows.now(),
     };
     if room.looks_far {
         kept.far_at = Some(now);
@@ -131,6 +135,8 @@ struct Room {
     at_site: want::Decision,
     /// Whether this look goes far behind the head of the line.
     looks_far: bool,
+    /// What the owner's jobs would do had it stayed alone.
+    shadows: Arc<Played>,
 }
 
 /// What is to be done at a site.
@@ -152,7 +158,7 @@ impl Plan {
 impl Room {
     fn plan(&self, connection: &Connection, now: Timestamp) -> Result<Plan, StoreError> {
         let held = hosted::site_use(connection, &self.site, &self.owner)?;
-        let ready = line::ready(connection, &self.site, &self.owner, now, self.limit(&held))?;
+        let ready = self.line(connection, now, self.limit(&held))?;
         if self.handed_over_max.is_some() {
             // It orders them by its own priorities, its owner's and its guests'.
             let want::Decision { leave, first_in_want, guests_wait } = self.at_site.clone();
@@ -190,6 +196,19 @@ impl Room {
         }
         let start = start.into_iter().take(START_MAX.0).cloned().collect();
         Ok(Plan { start, leave: leave.unwrap_or_default(), first_in_want })
+    }
+
+    /// Those that may start: the owner's that are owed their place, by when they would have begun; its others, by when they came; then
+    /// guests.
+    fn line(&self, connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<ReadyJob>, StoreError> {
+        let mut line = line::ready(connection, &self.site, &self.owner, now, limit)?;
+        // A site that orders its jobs itself has its own line.
+        let places = if self.handed_over_max.is_some() { 0 } else { limit as usize };
+        let owed = &self.shadows.owed[..places.min(self.shadows.owed.len())];
+        let mut first = line::ready_among(connection, &self.site, &self.owner, now, owed)?;
+        line.retain(|job| first.iter().all(|owed| owed.job != job.job));
+        first.extend(line);
+        Ok(first)
     }
 
     /// The guests that make room for as many of the owner's jobs as they can, in their order; none where they cannot even for the first.

@@ -100,12 +100,12 @@ impl HostedJob {
 
 const COLUMNS: &str = "job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, cancel_asked, admitted_at, started_at, receipt, attempt, not_before, held, notice_at, reclaimed";
 
-/// Writes a newly admitted job, which runs for `longest_ms` at most.
-pub fn insert(tx: &Tx<'_>, job: &HostedJob, longest_ms: u64) -> Result<(), StoreError> {
+/// Writes a newly admitted job, which runs for `longest_ms` at most, with its place in the line.
+pub fn insert(tx: &Tx<'_>, job: &HostedJob, longest_ms: u64, line_at: Timestamp) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
-            "INSERT INTO hosted (job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, admitted_at, longest_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO hosted (job, offer_id, offer, admission, home, site, state, cpu_cores, memory_bytes, gpus, admitted_at, longest_ms, attempt, reclaimed, line_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -121,9 +121,21 @@ pub fn insert(tx: &Tx<'_>, job: &HostedJob, longest_ms: u64) -> Result<(), Store
                 job.resources.gpus,
                 job.admitted_at.as_millisecond(),
                 signed_integer(longest_ms),
+                job.attempt,
+                job.reclaimed,
+                line_at.as_millisecond(),
             ])
         })
         .doing("write a hosted job")
+        .map(|_rows| ())
+}
+
+/// Forgets a job that home took back and that is over here, because it comes again.
+pub fn forget_ended(tx: &Tx<'_>, job: JobId) -> Result<(), StoreError> {
+    tx.connection()
+        .prepare_cached("DELETE FROM hosted WHERE job = ?1 AND state = 'finished' AND cancel_asked = 1")
+        .and_then(|mut delete| delete.execute([job.to_string()]))
+        .doing("forget a hosted job")
         .map(|_rows| ())
 }
 

@@ -197,6 +197,20 @@ pub fn update(tx: &Tx<'_>, job: &HomeJob) -> Result<(), StoreError> {
         .map(|_rows| ())
 }
 
+/// When home first decided on a job: from then on it waits for its turn.
+pub fn first_decided_at(connection: &Connection, id: JobId) -> Result<Option<Timestamp>, StoreError> {
+    let sql = format!("SELECT {FIRST_DECIDED} FROM jobs WHERE id = ?1");
+    let text: Option<Option<String>> = connection
+        .prepare_cached(&sql)
+        .and_then(|mut query| query.query_row([id.to_string()], |row| row.get(0)).optional())
+        .doing("read when a job was decided on")?;
+    text.flatten().as_deref().map(parse).transpose()
+}
+
+/// When home first decided on a job, as SQL.
+pub(super) const FIRST_DECIDED: &str =
+    "coalesce(json_extract(dossier, '$.first_decided_at'), json_extract(dossier, '$.decided_at'))";
+
 /// The project and the state of a job, without its texts.
 pub fn standing(connection: &Connection, id: JobId) -> Result<Option<(ProjectId, HomeState)>, StoreError> {
     let row: Option<(String, String)> = connection

@@ -141,16 +141,21 @@ pub fn receipts_of(connection: &Connection, job: JobId) -> Result<Vec<Signed<Rec
     texts.into_iter().map(signed).collect()
 }
 
-/// What the attempts of a job before this one came to.
-pub fn charged_before(connection: &Connection, job: JobId, attempt: u32) -> Result<i64, StoreError> {
-    if attempt <= 1 {
+/// What the attempts of a job from one on, and before another, came to.
+pub fn charged_between(
+    connection: &Connection,
+    job: JobId,
+    from: u32,
+    before: u32,
+) -> Result<i64, StoreError> {
+    if before <= from {
         return Ok(0);
     }
     connection
         .prepare_cached(
-            "SELECT coalesce(SUM(json_extract(line, '$.price_micro')), 0) FROM receipts WHERE job = ?1 AND attempt < ?2",
+            "SELECT coalesce(SUM(json_extract(line, '$.price_micro')), 0) FROM receipts WHERE job = ?1 AND attempt >= ?2 AND attempt < ?3",
         )
-        .and_then(|mut query| query.query_row(params![job.to_string(), attempt], |row| row.get(0)))
+        .and_then(|mut query| query.query_row(params![job.to_string(), from, before], |row| row.get(0)))
         .doing("add up the attempts of a job")
 }
 

@@ -2,7 +2,7 @@
 //! The line at a site: which of its jobs wait for room, and what those hold that have it, until when at most.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sta_decide::backfill::Holds;
 use sta_protocol::{
     ids::{JobId, MemberId, OfferId, SiteId},
@@ -26,7 +26,7 @@ pub struct ReadyJob {
     pub is_own: bool,
 }
 
-/// The jobs of a site that may start, those of its owner first, each in the order they were admitted: without those that home has
+/// The jobs of a site that may start, those of its owner first, each in the order in which they came: without those that home has
 /// taken back, those that are suspended, and those that their site failed a moment ago.
 pub fn ready(
     connection: &Connection,
@@ -36,25 +36,15 @@ pub fn ready(
     limit: u32,
 ) -> Result<Vec<ReadyJob>, StoreError> {
     let of = |home: &str, is_own: bool, limit: u32| {
-        let sql = format!(
-            "SELECT job, offer_id, cpu_cores, memory_bytes, gpus, longest_ms FROM hosted WHERE site = ?1 AND state = 'ready' AND {home}
-             AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?3) ORDER BY admitted_at, job LIMIT ?4"
-        );
-        let rows: Vec<(String, String, [i64; 3], Option<i64>)> = connection
+        let sql = format!("{READY} AND {home} ORDER BY line_at, job LIMIT ?4");
+        let rows: Vec<Raw> = connection
             .prepare_cached(&sql)
             .and_then(|mut query| {
-                let row = |row: &Row<'_>| {
-                    Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))
-                };
                 let values = params![site.as_str(), owner.as_str(), now.as_millisecond(), limit];
-                query.query_map(values, row)?.collect()
+                query.query_map(values, raw_ready)?.collect()
             })
             .doing("list the jobs that wait for room")?;
-        let read = |(job, offer_id, held, longest): &(String, String, [i64; 3], Option<i64>)| {
-            let (job, offer_id, longest_ms) = (parse(job)?, parse(offer_id)?, longest_of(*longest));
-            Ok(ReadyJob { job, offer_id, resources: hosted::resources(*held), longest_ms, is_own })
-        };
-        rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()
+        rows.iter().map(|row| read_ready(row, is_own)).collect::<Result<Vec<_>, StoreError>>()
     };
     let mut ready = of("home = ?2", true, limit)?;
     let places = limit.saturating_sub(u32::try_from(ready.len()).unwrap_or(limit));
@@ -62,6 +52,43 @@ pub fn ready(
         ready.extend(of("home != ?2", false, places)?);
     }
     Ok(ready)
+}
+
+/// Which of these jobs of the owner may start at its site, in the order of the list.
+pub fn ready_among(
+    connection: &Connection,
+    site: &SiteId,
+    owner: &MemberId,
+    now: Timestamp,
+    jobs: &[JobId],
+) -> Result<Vec<ReadyJob>, StoreError> {
+    let sql = format!("{READY} AND home = ?2 AND job = ?4");
+    let mut ready = Vec::new();
+    for job in jobs {
+        let row: Option<Raw> = connection
+            .prepare_cached(&sql)
+            .and_then(|mut query| {
+                let values = params![site.as_str(), owner.as_str(), now.as_millisecond(), job.to_string()];
+                query.query_row(values, raw_ready).optional()
+            })
+            .doing("look for a job that waits for room")?;
+        ready.extend(row.map(|row| read_ready(&row, true)).transpose()?);
+    }
+    Ok(ready)
+}
+
+type Raw = (String, String, [i64; 3], Option<i64>);
+
+const READY: &str = "SELECT job, offer_id, cpu_cores, memory_bytes, gpus, longest_ms FROM hosted WHERE site = ?1 AND state = 'ready'
+    AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?3)";
+
+fn raw_ready(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))
+}
+
+fn read_ready((job, offer_id, held, longest): &Raw, is_own: bool) -> Result<ReadyJob, StoreError> {
+    let (job, offer_id, longest_ms) = (parse(job)?, parse(offer_id)?, longest_of(*longest));
+    Ok(ReadyJob { job, offer_id, resources: hosted::resources(*held), longest_ms, is_own })
 }
 
 /// What the jobs of a site hold that start or run there, the owner's and the guests'.

@@ -19,6 +19,7 @@ pub mod incidents;
 pub mod jobs;
 pub mod ledger;
 pub mod line;
+pub mod moves;
 pub mod outbox;
 pub mod peers;
 mod readers;

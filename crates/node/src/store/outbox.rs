@@ -18,6 +18,10 @@ pub enum Effect {
     Offer,
     /// Home: take the job's offer back.
     Withdraw,
+    /// Home: take the job back where it has not begun, to have it go on elsewhere.
+    TakeBack,
+    /// Home: fetch what a job had saved that was taken back.
+    FetchSaved,
     /// Home: fetch the outputs that may come home.
     Fetch,
     /// Host: bring the inputs to the site.
@@ -28,6 +32,8 @@ pub enum Effect {
     Stop,
     /// Host: have the engine give a guest notice.
     Reclaim,
+    /// Host: pack what a job has saved that home takes back.
+    HandBack,
     /// Host: have the engine hold the job where it stands.
     Suspend,
     /// Host: have the engine let it go on.
@@ -47,15 +53,18 @@ pub enum Effect {
 }
 
 impl Effect {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::Decide,
         Self::Offer,
         Self::Withdraw,
+        Self::TakeBack,
+        Self::FetchSaved,
         Self::Fetch,
         Self::Stage,
         Self::Start,
         Self::Stop,
         Self::Reclaim,
+        Self::HandBack,
         Self::Suspend,
         Self::Resume,
         Self::Wipe,
@@ -73,11 +82,14 @@ impl Effect {
             Self::Decide => "decide",
             Self::Offer => "offer",
             Self::Withdraw => "withdraw",
+            Self::TakeBack => "take-back",
+            Self::FetchSaved => "fetch-saved",
             Self::Fetch => "fetch",
             Self::Stage => "stage",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Reclaim => "reclaim",
+            Self::HandBack => "hand-back",
             Self::Suspend => "suspend",
             Self::Resume => "resume",
             Self::Wipe => "wipe",

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_reclaim.sql"),
     include_str!("migrations/0010_spans.sql"),
     include_str!("migrations/0011_longest.sql"),
+    include_str!("migrations/0012_moves.sql"),
 ];
 
 /// How many pages the write-ahead log takes before they go into the file itself: 16 MiB. Pages that are written over and over

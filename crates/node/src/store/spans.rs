@@ -15,7 +15,7 @@ use sta_protocol::{
 
 use super::{
     Doing, StoreError, Tx, hosted,
-    jobs::{HomeState, from_json, parse},
+    jobs::{FIRST_DECIDED, HomeState, from_json, parse},
 };
 
 /// A time in which a job held its processors.
@@ -71,13 +71,25 @@ pub fn note(tx: &Tx<'_>, receipt: &Receipt) -> Result<(), StoreError> {
         .map(|_rows| ())
 }
 
+/// How many jobs there are, this member's and its guests', placed or not.
+pub fn count(connection: &Connection) -> Result<u64, StoreError> {
+    connection
+        .prepare_cached("SELECT (SELECT COUNT(*) FROM jobs) + (SELECT COUNT(*) FROM hosted)")
+        .and_then(|mut query| query.query_row([], |row| row.get::<_, i64>(0)))
+        .doing("count the jobs")
+        .map(i64::unsigned_abs)
+}
+
 /// The newest jobs of this member that were placed, at most `limit`.
 pub fn own(connection: &Connection, member: &MemberId, limit: u32) -> Result<Vec<Event>, StoreError> {
     type Row = (String, i64, Option<String>, String, String, u32, Option<i64>, Option<i64>, Option<String>);
-    let sql = "SELECT id, submitted_at, json_extract(dossier, '$.decided_at'), state, spec, reclaimed, started_at, ended_at, site
-               FROM jobs WHERE state NOT IN ('waiting', 'refused') ORDER BY id DESC LIMIT ?1";
+    // One that was elsewhere and waits for a site to go on at is under way.
+    let sql = format!(
+        "SELECT id, submitted_at, {FIRST_DECIDED}, state, spec, reclaimed, started_at, ended_at, site
+         FROM jobs WHERE state != 'refused' AND (state != 'waiting' OR attempt > 1) ORDER BY id DESC LIMIT ?1"
+    );
     let rows: Vec<Row> = connection
-        .prepare_cached(sql)
+        .prepare_cached(&sql)
         .and_then(|mut query| {
             let row = |row: &rusqlite::Row<'_>| {
                 Ok((

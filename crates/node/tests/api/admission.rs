@@ -96,6 +96,9 @@ pub(super) async fn offered_past_the_gate(
         treaty: home.node.treaty_digest(),
         offered_at: now,
         expires_at: now + std::time::Duration::from_secs(600),
+        attempt: 1,
+        faultless: 0,
+        saved: None,
     };
     let signed = Signed::sign(&offer, &home.node.keys.signing).unwrap();
     let mut signing = home.signing(host, Method::POST, "/federation/v1/offers").json(&json!(signed));

@@ -10,6 +10,7 @@ use uuid::Uuid;
 mod admission;
 mod attempts;
 mod audit_log;
+mod elsewhere;
 mod files;
 mod gates;
 mod holds;

@@ -166,11 +166,11 @@ fn receipt_of(job: &HomeJob) -> Result<Option<Receipt>, Violation> {
 
 fn verified(job: &HomeJob, receipt: &Signed<Receipt>) -> Result<Receipt, Violation> {
     let treaty = treaty();
-    let host = |member: &sta_protocol::treaty::Member| Some(&member.id) == job.host.as_ref();
-    let key =
-        |key_id: &str| treaty.signing_key(key_id).filter(|(member, _)| host(member)).map(|(_, key)| key);
+    let key = |key_id: &str| treaty.signing_key(key_id).map(|(_, key)| key);
+    let signer = |key_id: &str| treaty.signing_key(key_id).map(|(member, _)| &member.id);
     match receipt.verify(key) {
-        Ok(receipt) => Ok(receipt.into_inner()),
+        Ok(receipt) if signer(receipt.key_id()) == Some(&receipt.host) => Ok(receipt.into_inner()),
+        Ok(receipt) => broken(format!("the receipt of job {} is not of {}", job.id, receipt.host)),
         Err(error) => broken(format!("the receipt of job {} is not its host's: {error}", job.id)),
     }
 }
@@ -206,22 +206,38 @@ fn check_job(world: &World, job: &HomeJob) -> Checked {
     check_attempts(world, job, &starts)
 }
 
-/// One receipt for each attempt, of which exactly the last is final; each began at most once, when its receipt says.
+/// Whether home took the job back with this receipt, to have it go on elsewhere.
+fn is_back(job: &HomeJob, receipt: &Receipt) -> Result<bool, Violation> {
+    let moved = Dossier::of(job)?.moved;
+    let noted = moved.iter().any(|note| note.attempt == receipt.attempt && note.kept_by.is_empty());
+    Ok(noted && receipt.exit == Exit::Cancelled && receipt.started_at.is_none() && receipt.price_micro == 0)
+}
+
+/// One receipt for each attempt, of which exactly the last is final, but for those with which home took it back; each began at most
+/// once, when its receipt says.
 fn check_attempts(world: &World, job: &HomeJob, starts: &[Start]) -> Checked {
     let home = members().find(|member| jobs_home(world, *member, job)).expect("a home");
     let kept = ledger::receipts_of(world.store(home), job.id)?;
     let receipts = kept.iter().map(|kept| verified(job, kept)).collect::<Result<Vec<_>, _>>()?;
     let last = u32::try_from(receipts.len()).expect("few");
     let numbers = receipts.iter().map(|receipt| receipt.attempt).eq(1..=last);
-    let goes_on = |receipt: &Receipt| receipt.goes_on == (receipt.attempt < last);
+    let mut back = Vec::new();
+    for receipt in &receipts {
+        if is_back(job, receipt)? {
+            back.push(receipt.attempt);
+        }
+    }
+    let goes_on =
+        |receipt: &Receipt| receipt.goes_on == (receipt.attempt < last && !back.contains(&receipt.attempt));
     let by_site = |receipt: &Receipt| matches!(receipt.exit, Exit::SiteFault(_)) && receipt.price_micro == 0;
-    let by_owner =
-        |receipt: &Receipt| receipt.exit == Exit::Reclaimed && Some(&receipt.home) != job.host.as_ref();
+    let by_owner = |receipt: &Receipt| receipt.exit == Exit::Reclaimed && receipt.home != receipt.host;
     let may_go_on = |receipt: &Receipt| by_site(receipt) || by_owner(receipt);
     let lawful = receipts.iter().all(|receipt| goes_on(receipt) && (!receipt.goes_on || may_go_on(receipt)));
     let reclaimed = receipts.iter().filter(|receipt| receipt.exit == Exit::Reclaimed).count();
-    let counted = last - u32::try_from(reclaimed).expect("few");
-    let allowed = counted <= job.spec.attempts_max && kept.last() == job.receipt.as_ref();
+    let counted = last - u32::try_from(reclaimed + back.len()).expect("few");
+    // Where it was over before anybody took it anew, the last receipt is the one with which it came back.
+    let ends = kept.last() == job.receipt.as_ref() || job.receipt.is_none() && back.contains(&last);
+    let allowed = counted <= job.spec.attempts_max && ends;
     // A job that saves its work pays for each attempt, and never more than was set aside; any other for its last alone.
     let saves = job.spec.checkpoint.is_some();
     let lawful =
@@ -297,7 +313,16 @@ fn check_payments(world: &World, member: usize, jobs: &[HomeJob]) -> Checked {
     Ok(())
 }
 
-/// Whatever a host consented to has a receipt that home has too, to the byte.
+/// The receipts of a job that a host wrote, as a member has them.
+fn of_host(world: &World, at: usize, host: usize, job: JobId) -> Result<Vec<Signed<Receipt>>, Violation> {
+    let host = member_id(host);
+    let all = ledger::receipts_of(world.store(at), job)?;
+    let is_hosts =
+        |receipt: &Signed<Receipt>| receipt.peek_unverified().is_ok_and(|receipt| receipt.host == host);
+    Ok(all.into_iter().filter(is_hosts).collect())
+}
+
+/// Whatever a host consented to has a receipt that home has too, to the byte; the last of all is the job's.
 fn check_hosted(world: &World, member: usize) -> Checked {
     for hosted in hosted_jobs(world, member)? {
         let home = members().find(|other| member_id(*other) == hosted.home).expect("a member");
@@ -307,11 +332,16 @@ fn check_hosted(world: &World, member: usize) -> Checked {
                 MEMBERS[member], hosted.job
             ));
         };
-        let of_attempts = |member| ledger::receipts_of(world.store(member), hosted.job);
+        let here = of_host(world, member, member, hosted.job)?;
+        let is_last = hosted.receipt == job.receipt && job.admission.as_ref() == Some(&hosted.admission);
+        let was_left = match hosted.receipt.as_ref().map(|receipt| verified(&job, receipt)).transpose()? {
+            Some(receipt) => is_back(&job, &receipt)?,
+            None => false,
+        };
         let same = hosted.receipt.is_some()
-            && of_attempts(member)? == of_attempts(home)?
-            && hosted.receipt == job.receipt
-            && job.admission.as_ref() == Some(&hosted.admission);
+            && here == of_host(world, home, member, hosted.job)?
+            && here.last() == hosted.receipt.as_ref()
+            && (is_last || was_left);
         if !same {
             let (id, here, there) = (hosted.job, hosted.receipt.is_some(), job.receipt.is_some());
             return broken(format!(
@@ -444,8 +474,10 @@ pub(super) fn outcomes(world: &World) -> Result<BTreeMap<&'static str, u64>, Vio
             *counts.entry(job.state.as_str()).or_default() += 1;
             let abroad = job.admission.is_some() && job.host != Some(member_id(member));
             *counts.entry("tried again").or_default() += u64::from(job.attempt > 1);
-            let reclaimed = reclaims::at_home(world.store(member), job.id)?.reclaimed;
-            *counts.entry("reclaimed").or_default() += u64::from(reclaimed);
+            let moved = Dossier::of(&job)?.times_moved();
+            *counts.entry("went elsewhere").or_default() += moved as u64;
+            let faultless = reclaims::at_home(world.store(member), job.id)?.reclaimed;
+            *counts.entry("reclaimed").or_default() += u64::from(faultless) - moved as u64;
             *counts.entry("after another").or_default() += u64::from(!job.spec.after.is_empty());
             *counts.entry(if abroad { "abroad" } else { "at home or nowhere" }).or_default() += 1;
         }

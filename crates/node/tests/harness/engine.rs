@@ -57,7 +57,7 @@ impl FakeEngine {
             wiped: Mutex::default(),
             notices: Mutex::default(),
             checkpoints_wiped: Mutex::default(),
-            wait_per_core_s: AtomicU32::new(0),
+            wait_per_core_s: AtomicU32::new(u32::MAX),
         }
     }
 
@@ -161,7 +161,7 @@ impl Engine for FakeEngine {
 
     fn expected_wait_s(&self, size: Resources) -> Option<u32> {
         let per_core_s = self.wait_per_core_s.load(Ordering::SeqCst);
-        (per_core_s > 0).then_some(per_core_s * size.cpu_cores)
+        (per_core_s < u32::MAX).then(|| per_core_s * size.cpu_cores)
     }
 
     fn moved(&self) -> Pin<Box<dyn Future<Output = Option<Vec<RunId>>> + Send + '_>> {

@@ -109,6 +109,9 @@ fn offer(
         treaty: treaty.digest(),
         offered_at: outside.now(),
         expires_at: outside.now() + std::time::Duration::from_secs(3600),
+        attempt: 1,
+        faultless: 0,
+        saved: None,
     })
 }
 

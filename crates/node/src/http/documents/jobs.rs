@@ -310,7 +310,12 @@ impl JobDocument {
             shape: (!job.spec.shape.is_plain()).then(|| job.spec.shape.clone()),
             tasks: receipt.as_ref().and_then(|receipt| receipt.tasks.clone()),
             usage: receipt.as_ref().map(|receipt| receipt.usage),
-            price_micro: receipt.as_ref().map(|receipt| price(node, receipt)).transpose()?,
+            price_micro: match &receipt {
+                Some(receipt) => Some(price(node, receipt)?),
+                // Taken back from where it was, and over before it went on.
+                None if job.state.is_final() && job.attempt > 1 => Some(charged(node, job.id, job.attempt)?),
+                None => None,
+            },
             co2_ug: receipt.as_ref().map(|receipt| receipt.co2_ug),
             outputs: match &receipt {
                 Some(receipt) => receipt
@@ -421,9 +426,12 @@ fn peek(receipt: &Signed<Receipt>) -> Result<Receipt, StoreError> {
 
 /// What the attempts of a job came to, up to this one.
 fn price(node: &Node, receipt: &Receipt) -> Result<i64, StoreError> {
-    let before =
-        node.store.read(|connection| ledger::charged_before(connection, receipt.job, receipt.attempt))?;
-    Ok(receipt.price_micro.saturating_add(before))
+    Ok(receipt.price_micro.saturating_add(charged(node, receipt.job, receipt.attempt)?))
+}
+
+/// What the attempts of a job before one came to.
+fn charged(node: &Node, job: JobId, before: u32) -> Result<i64, StoreError> {
+    node.store.read(|connection| ledger::charged_between(connection, job, 1, before))
 }
 
 /// What is known of notices to a job that is not over.
@@ -463,6 +471,9 @@ fn waiting_for(node: &Node, job: &HomeJob) -> Result<Option<String>, StoreError>
     let site = || job.site.as_ref().map_or("the site", SiteId::as_str);
     let notices = notices(node, job)?;
     Ok(match job.state {
+        HomeState::Waiting if job.attempt > 1 => {
+            Some("a site that it goes on at; home decides on it anew".to_owned())
+        }
         HomeState::Waiting => {
             let others = node.store.read(|connection| waits::of(connection, job.id))?;
             let names: Vec<String> = others.iter().map(ToString::to_string).collect();
