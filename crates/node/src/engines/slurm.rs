@@ -2,7 +2,7 @@
 //! The engine of a Slurm cluster, driven by its command line tools as the researchers' own accounts, from this machine or another.
 //!
 //! `slurm/settings.rs` is what the operator writes; `slurm/submit.rs` hands a run over once; `slurm/poller.rs` follows all runs
-//! with one `squeue` a tick; `slurm/suspend.rs` has runs stand still and go on; `slurm/notice.rs` has guests leave, and `slurm/floor.rs` says what that would free; `slurm/collect.rs` brings home what an ended run left; `slurm/outcome.rs` says how it ended.
+//! with one `squeue` a tick; `slurm/suspend.rs` has runs stand still and go on; `slurm/notice.rs` has guests leave, and `slurm/floor.rs` says what that would free; `slurm/collect.rs` brings home what an ended run left, `slurm/saved.rs` what a job saved; `slurm/outcome.rs` says how it ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -42,6 +42,7 @@ mod poller;
 mod put_back;
 mod queue;
 mod records;
+mod saved;
 mod script;
 pub mod settings;
 mod site_commands;
@@ -92,6 +93,8 @@ struct Inner {
     prepared: tokio::sync::Mutex<BTreeSet<String>>,
     /// Held while inputs come into an account's cache or leave it: one account never waits for another's files.
     caches: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held while what a job saved comes here.
+    packing: tokio::sync::Mutex<()>,
     /// What the cluster says that it holds jobs to, once it has said it.
     limits: tokio::sync::OnceCell<Vec<String>>,
     backlog: Mutex<Backlog>,
@@ -225,6 +228,7 @@ impl SlurmEngine {
             waiting: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             caches: Mutex::default(),
+            packing: tokio::sync::Mutex::default(),
             limits: tokio::sync::OnceCell::new(),
         });
         tokio::spawn(poller::follow(Arc::downgrade(&inner)));
@@ -374,6 +378,10 @@ impl Engine for SlurmEngine {
 
     fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
         Box::pin(self.inner.reclaim(id, grace))
+    }
+
+    fn pack_checkpoint(&self, run: RunId) -> Answer<'_, Option<PathBuf>> {
+        Box::pin(self.inner.pack_checkpoint(run))
     }
 
     fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {

@@ -7,7 +7,7 @@ use sta_protocol::digest::Sha256Digest;
 use tokio::sync::Mutex;
 
 use super::{Inner, lock, script};
-use crate::engines::{EngineError, EngineJob, StagedInput};
+use crate::engines::{EngineError, StagedInput};
 
 impl Inner {
     /// Makes the account's directories, the first time that this engine comes to it.
@@ -27,16 +27,16 @@ impl Inner {
     }
 
     /// Brings in what the account's cache does not have. Jobs that want the same file at once wait for one transfer.
-    pub(super) async fn bring_in(&self, job: &EngineJob, account: &str) -> Result<(), EngineError> {
-        if job.inputs.is_empty() {
+    pub(super) async fn bring_in(&self, inputs: &[StagedInput], account: &str) -> Result<(), EngineError> {
+        if inputs.is_empty() {
             return Ok(());
         }
         let cache = self.cache_of(account);
         let _turn = cache.lock().await;
-        let wanted: BTreeSet<Sha256Digest> = job.inputs.iter().map(|input| input.sha256).collect();
+        let wanted: BTreeSet<Sha256Digest> = inputs.iter().map(|input| input.sha256).collect();
         let there = self.in_cache(account, &wanted).await?;
         for (digest, state) in there {
-            let Some(input) = job.inputs.iter().find(|input| input.sha256 == digest) else { continue };
+            let Some(input) = inputs.iter().find(|input| input.sha256 == digest) else { continue };
             match state {
                 Cached::Whole => {}
                 Cached::Part(bytes) => self.send(account, input, bytes).await?,
@@ -88,7 +88,7 @@ impl Inner {
              if [ \"$(sha256sum <{digest}.part | cut -c 1-64)\" = {digest} ]; then chmod 400 {digest}.part && mv {digest}.part {digest}; \
              else rm -f {digest}.part; echo 'the file differs from what was sent' >&2; exit 1; fi\n"
         );
-        self.commands.answer(account, "check a file that was brought in", &script).await.map(drop)
+        self.commands.patient_answer(account, "check a file that was brought in", &script).await.map(drop)
     }
 }
 

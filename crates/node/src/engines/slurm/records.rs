@@ -265,6 +265,16 @@ impl Records {
             .map_err(|error| unreadable(&error))
     }
 
+    /// Whether no other attempt at the job is known.
+    pub(super) fn is_alone(&self, run: RunId) -> Result<bool, EngineError> {
+        let sql = "SELECT 1 FROM runs WHERE run >= ?1 AND run < ?1 || '/' AND run != ?2";
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut query| query.exists([run.job.to_string(), run.to_string()]))
+            .map(|others| !others)
+            .map_err(|error| unreadable(&error))
+    }
+
     /// Writes that a run is to stand still; one that is finished is left alone.
     pub(super) fn suspend(&self, run: RunId) -> Result<(), EngineError> {
         self.write(

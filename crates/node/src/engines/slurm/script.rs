@@ -52,7 +52,7 @@ pub(super) fn submissions(settings: &SlurmSettings, account: &str, runs: &[Submi
     for Submission { job, .. } in runs {
         let run = job.id;
         // What is in it the job makes itself as it begins, unless inputs come before it.
-        let _ = if job.inputs.is_empty() {
+        let _ = if job.placed_inputs().next().is_none() {
             write!(script, " {run}")
         } else {
             write!(script, " {run}/work {run}/tmp")
@@ -114,7 +114,7 @@ pub(super) struct Submission {
 fn inputs(settings: &SlurmSettings, job: &EngineJob, account: &str, run: &str) -> String {
     let cache = cache_directory(settings, account);
     let mut script = String::new();
-    for input in &job.inputs {
+    for input in job.placed_inputs() {
         let name = quoted(&input.name);
         if let Some((folder, _)) = input.name.rsplit_once('/') {
             let _ = write!(script, "mkdir -p {run}/work/{} && ", quoted(folder));

@@ -135,6 +135,49 @@ impl SiteCommands {
         if said.code == Some(0) { Ok(said) } else { Err(failed(doing, &said)) }
     }
 
+    /// As [`Self::answer`], for what may take as long as there is much of something: it is lost when nothing is heard of it for
+    /// `command_s`. Between its words stand empty lines.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn patient_answer(
+        &self,
+        account: &str,
+        doing: &'static str,
+        script: &str,
+    ) -> Result<Said, EngineError> {
+        let _place = self.place(doing).await?;
+        let mut child = self.start(account, doing, &["sh".to_owned(), "-s".to_owned()])?;
+        if let Some(mut stdin) = child.stdin.take() {
+            let script = whole(&beating(script, self.settings.command_s));
+            self.in_time(doing, stdin.write_all(script.as_bytes())).await?;
+        }
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (mut out, mut err) = (out.ok_or_else(|| closed(doing))?, err.ok_or_else(|| closed(doing))?);
+        let read_out = async {
+            let (mut all, mut piece) = (Vec::new(), [0; 4096]);
+            loop {
+                let read = self.in_time(doing, out.read(&mut piece)).await?;
+                if read == 0 || all.len() as u64 > SAID_BYTES_MAX {
+                    return Ok::<_, EngineError>(all);
+                }
+                all.extend_from_slice(&piece[..read]);
+            }
+        };
+        let read_err = async {
+            let mut first = Vec::new();
+            // What more it says is of no use, and must not keep it from going on.
+            let _unseen = (&mut err).take(1 << 16).read_to_end(&mut first).await;
+            let _unseen = tokio::io::copy(&mut err, &mut tokio::io::sink()).await;
+            Ok(first)
+        };
+        let (out, err) = tokio::try_join!(read_out, read_err)?;
+        let status = self.in_time(doing, child.wait()).await?;
+        let err = String::from_utf8_lossy(&err).trim().to_owned();
+        let said = Said { code: status.code(), out, err };
+        if status.success() { Ok(said) } else { Err(failed(doing, &said)) }
+    }
+
     /// Fetches a file of an account into a file here, and hashes it on the way.
     ///
     /// # Errors
@@ -164,7 +207,11 @@ impl SiteCommands {
         self.pour(account, &format!("exec head -c {bytes} -- {}\n", quoted(from)), to, bytes).await.map(drop)
     }
 
-    async fn pour(
+    /// Has the output of a script of an account become a file here, and hashes it on the way.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub(super) async fn pour(
         &self,
         account: &str,
         script: &str,
@@ -292,6 +339,15 @@ fn whole(script: &str) -> String {
     format!("{{\n{script}\n}}\n")
 }
 
+/// A script of which something is heard as long as it runs, several times in so many seconds.
+fn beating(script: &str, within_s: u32) -> String {
+    let pause = f64::from(within_s) / 4.0;
+    format!(
+        "( while echo; do sleep {pause} >/dev/null; done ) </dev/null 2>/dev/null &\nbeat=$!\n\
+         (\n{script}\n) </dev/null\ncode=$?\nkill $beat\nexit $code"
+    )
+}
+
 /// What a command said, as an error.
 pub(super) fn failed(doing: &'static str, said: &Said) -> EngineError {
     EngineError::Site { doing, said: words_of(said) }
@@ -321,7 +377,20 @@ pub(super) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{beating, quoted};
+
+    #[test]
+    fn a_script_is_heard_of_while_it_runs_and_ends_as_it_ends() {
+        for (end, code) in [("true", 0), ("exit 7", 7), ("false", 1)] {
+            let begun = std::time::Instant::now();
+            let script = beating(&format!("sleep 0.6; echo said; {end}"), 1);
+            let said = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+            let text = String::from_utf8(said.stdout).unwrap();
+            assert_eq!(said.status.code(), Some(code));
+            assert!(text.lines().any(|line| line == "said") && text.lines().count() > 2, "{text:?}");
+            assert!(begun.elapsed().as_millis() < 5_000, "nothing is waited for that goes on");
+        }
+    }
 
     #[test]
     fn a_quoted_word_is_one_word_to_the_shell() {

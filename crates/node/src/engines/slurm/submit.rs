@@ -29,6 +29,7 @@ impl Inner {
         job.validate(&self.capacity)?;
         let runtime =
             self.settings.runtime(&job.image).map_err(|objection| invalid(objection.to_string()))?;
+        self.check_saved(job).await?;
         // One at a time for each run, also where an older engine over the same records is still at it.
         let _turn = self.take_turn(job.id).await?;
         let row = self.account_before(job).await?.or_else(|| self.account_by_row(job));
@@ -53,8 +54,14 @@ impl Inner {
             return Ok(());
         }
         self.prepare(&account.unix).await?;
+        if job.checkpoint {
+            // What is packed is of the attempt before.
+            self.remove_archive(job.id.job)?;
+        }
         if !job.inputs.is_empty() {
-            self.bring_in(job, &account.unix).await?;
+            let wanted = self.inputs_wanted(job, &account.unix).await?;
+            self.bring_in(&wanted, &account.unix).await?;
+            self.unpack(job, &account.unix).await?;
             standing.suspended = self.records(Records::suspension, job.id).await? == Some(true);
         }
         self.hand_over(job, &account, runtime, standing.suspended).await
@@ -233,6 +240,10 @@ impl Inner {
             _ => match queue::refused(&said.err) {
                 Refused::Never(reason) => {
                     let id = job.id;
+                    // What it came with would be nobody's.
+                    if job.saved.is_some() && self.records(Records::is_alone, id).await? {
+                        self.wipe_checkpoint(id.job).await?;
+                    }
                     self.records(Records::forget, id).await?;
                     self.forget(id);
                     Err(EngineError::Invalid { id, reason })

@@ -9,6 +9,7 @@ use sta_protocol::{digest::Sha256Digest, ids::JobId};
 use super::{
     Inner, lock,
     records::{Phase, Records, RunRecord},
+    saved::removal,
     script::{cache_directory, checkpoint_directory, run_directory},
 };
 use crate::engines::{EngineError, RunId};
@@ -54,12 +55,10 @@ impl Inner {
         let accounts = self.records(move |records, _| records.checkpoint_accounts(job), job.into()).await?;
         for account in accounts {
             let directory = checkpoint_directory(&self.settings, &account, job);
-            let script = format!(
-                "chmod -R u+w {directory} 2>/dev/null\nrm -rf -- {directory}\n[ ! -e {directory} ]\n"
-            );
-            self.commands.answer(&account, "remove what a job saved", &script).await?;
+            let script = format!("{}[ ! -e {directory} ]\n", removal(&directory));
+            self.commands.patient_answer(&account, "remove what a job saved", &script).await?;
         }
-        Ok(())
+        self.remove_archive(job)
     }
 
     /// The run's inputs that no unfinished run of its account needs.

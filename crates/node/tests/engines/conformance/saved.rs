@@ -3,7 +3,9 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use sta_node::engines::{CHECKPOINT_INPUT, Engine, EngineError, EngineJob, Exit, RunId, StagedInput};
+use sta_node::engines::{
+    CHECKPOINT_BYTES_MAX, CHECKPOINT_INPUT, Engine, EngineError, EngineJob, Exit, RunId, StagedInput,
+};
 use sta_protocol::digest::Sha256Digest;
 use tempfile::TempDir;
 
@@ -138,6 +140,37 @@ pub(in crate::engines) async fn a_job_that_saved_nothing_is_packed_to_none(site:
     job.id = new_id();
     assert_eq!(code(&run(&*engine, &job).await), 0);
     assert_eq!(engine.pack_checkpoint(job.id).await.unwrap(), None);
+}
+
+pub(in crate::engines) async fn what_is_too_much_to_be_packed_is_said(site: &dyn Site) {
+    let engine = site.open();
+    let script =
+        format!("truncate -s {CHECKPOINT_BYTES_MAX} $STA_CHECKPOINT_DIR/a && echo x > $STA_CHECKPOINT_DIR/b");
+    let job = EngineJob { checkpoint: true, ..site.shell(&script) };
+    assert_eq!(code(&run(&*engine, &job).await), 0);
+    for _ in 0..2 {
+        let error = engine.pack_checkpoint(job.id).await.unwrap_err().to_string();
+        let reason = format!("it is longer than {CHECKPOINT_BYTES_MAX} bytes");
+        assert_eq!(error, format!("what job {} saved cannot be packed: {reason}", job.id));
+    }
+    engine.wipe_checkpoint(job.id.job).await.unwrap();
+}
+
+pub(in crate::engines) async fn a_job_that_comes_back_goes_on_from_what_it_came_with(site: &dyn Site) {
+    let engine = site.open();
+    let first = EngineJob { checkpoint: true, ..site.shell("echo here > $STA_CHECKPOINT_DIR/state") };
+    let other = EngineJob { checkpoint: true, ..site.shell("echo there > $STA_CHECKPOINT_DIR/state") };
+    for job in [&first, &other] {
+        assert_eq!(code(&run(&*engine, job).await), 0);
+    }
+    let path = engine.pack_checkpoint(other.id).await.unwrap().unwrap();
+    let id = RunId { attempt: 3, ..first.id };
+    let back = EngineJob { id, ..elsewhere(site, "cat $STA_CHECKPOINT_DIR/state", &path) };
+    run(&*engine, &back).await;
+    assert_eq!(stdout(&*engine, back.id).await, "there\n", "and not from what it once left here");
+    for job in [first.id.job, other.id.job] {
+        engine.wipe_checkpoint(job).await.unwrap();
+    }
 }
 
 pub(in crate::engines) async fn an_archive_that_does_not_read_is_refused_and_says_why(site: &dyn Site) {
