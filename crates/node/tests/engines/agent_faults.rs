@@ -62,6 +62,9 @@ impl Engine for Mute {
     fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
         self.inner.reclaim(id, grace)
     }
+    fn pack_checkpoint(&self, run: RunId) -> Answer<'_, Option<PathBuf>> {
+        self.inner.pack_checkpoint(run)
+    }
     fn logs(
         &self,
         id: RunId,
@@ -325,6 +328,42 @@ async fn inputs_stay_at_the_agent_while_a_job_needs_them_and_no_longer() {
     engine.wipe(second.id).await.unwrap();
     assert!(!file.exists());
     assert_eq!(fs::read_dir(site.agent_directory().join("inputs/uses")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_job_saved_comes_whole_though_the_agent_is_killed_while_it_comes() {
+    let site = AgentSite::over(LocalSite::new()).await;
+    let engine = Arc::<dyn Engine>::from(site.open());
+    let mut job =
+        shell("cd $STA_CHECKPOINT_DIR && head -c 40000000 /dev/urandom > state && sha256sum < state");
+    job.checkpoint = true;
+    assert_eq!(code(&run(&*engine, &job).await), 0);
+    let packing = tokio::spawn({
+        let (engine, id) = (Arc::clone(&engine), job.id);
+        async move {
+            loop {
+                match engine.pack_checkpoint(id).await {
+                    Ok(packed) => return packed.unwrap(),
+                    Err(EngineError::Site { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    });
+    for turn in 0..4 {
+        tokio::time::sleep(Duration::from_millis(40 + turn * 70)).await;
+        let _restarted = site.open();
+    }
+    let path = packing.await.unwrap();
+    assert!(path.starts_with(&site.world.ca.node.config.directory), "it is at the node: {}", path.display());
+    let mut archive = tar::Archive::new(fs::File::open(&path).unwrap());
+    let mut state = Vec::new();
+    let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+    std::io::Read::read_to_end(&mut entry, &mut state).unwrap();
+    let digest = Sha256Digest::of(&state).to_string();
+    assert!(stdout(&*engine, job.id).await.starts_with(&digest));
+    engine.wipe_checkpoint(job.id.job).await.unwrap();
+    assert!(!path.exists());
 }
 
 #[tokio::test]

@@ -42,14 +42,6 @@ impl Site for LocalSite {
 }
 
 conforms! { Some(LocalSite::new()) }
-conforms! { Some(LocalSite::new());
-    what_a_job_saved_goes_to_another_site_and_it_goes_on_from_there
-    what_is_packed_is_what_the_last_attempt_left
-    a_job_that_saved_nothing_is_packed_to_none
-    what_is_too_much_to_be_packed_is_said
-    a_job_that_comes_back_goes_on_from_what_it_came_with
-    an_archive_that_does_not_read_is_refused_and_says_why
-}
 
 #[tokio::test]
 async fn nobody_else_may_look_into_the_directories_of_a_job() {

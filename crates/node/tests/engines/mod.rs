@@ -113,6 +113,12 @@ macro_rules! conforms {
             one_under_notice_can_be_cancelled
             a_notice_outlives_the_engine
             each_process_of_a_job_over_several_nodes_is_given_notice_once
+            what_a_job_saved_goes_to_another_site_and_it_goes_on_from_there
+            what_is_packed_is_what_the_last_attempt_left
+            a_job_that_saved_nothing_is_packed_to_none
+            what_is_too_much_to_be_packed_is_said
+            a_job_that_comes_back_goes_on_from_what_it_came_with
+            an_archive_that_does_not_read_is_refused_and_says_why
             options_and_images_that_the_site_does_not_know_are_objected_to
         }
     };

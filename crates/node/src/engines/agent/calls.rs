@@ -5,13 +5,13 @@ use std::{path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sta_protocol::{ids::JobId, treaty::Resources};
+use sta_protocol::{digest::Sha256Digest, ids::JobId, treaty::Resources};
 use uuid::Uuid;
 
 use crate::engines::{Capacity, EngineError, EngineJob, Floor, Objection, Observation, RunId, Stream};
 
 /// The version of these documents; both sides must have the same.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// How long the node keeps a request for calls open while there is none.
 pub const POLL_TIME_MAX: Duration = Duration::from_secs(20);
 /// The most calls of one batch.
@@ -138,6 +138,20 @@ pub enum Method {
         /// The attempt.
         id: RunId,
     },
+    /// [`crate::engines::Engine::pack_checkpoint`].
+    PackCheckpoint {
+        /// The attempt.
+        id: RunId,
+    },
+    /// A part of the archive that it made, which comes as bytes in a request of its own.
+    ReadCheckpoint {
+        /// The attempt.
+        id: RunId,
+        /// The first byte.
+        offset: u64,
+        /// How many bytes at most.
+        length_max: usize,
+    },
     /// [`crate::engines::Engine::wipe_checkpoint`].
     WipeCheckpoint {
         /// The job.
@@ -195,6 +209,8 @@ pub enum Reply {
         /// Whether nothing follows.
         end: bool,
     },
+    /// What became of the archive of what a job saved.
+    Packed(Packed),
     /// A part of a file. It never travels in a document.
     #[serde(skip)]
     Part(bytes::Bytes),
@@ -204,6 +220,23 @@ pub enum Reply {
     Wait(Option<u32>),
     /// It could not.
     Failed(Failed),
+}
+
+/// What became of the archive of what a job saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packed {
+    /// It is being made: the call is to be made again.
+    UnderWay,
+    /// The job saved nothing.
+    Nothing,
+    /// It is there.
+    Archive {
+        /// Its length.
+        bytes: u64,
+        /// The SHA-256 of its content.
+        sha256: Sha256Digest,
+    },
 }
 
 /// An error of an engine as it travels. What only the agent's machine knows, such as paths, becomes text.

@@ -38,7 +38,9 @@ mod desk;
 mod handed_over;
 pub mod inputs;
 pub mod link;
+mod packing;
 pub mod runner;
+mod saved;
 mod spool;
 pub mod token;
 
@@ -72,6 +74,9 @@ struct Inner {
     directory: PathBuf,
     desk: Desk,
     spool: Spool,
+    /// Archives of what jobs saved, and the turn to fetch one.
+    saved: Spool,
+    packing: tokio::sync::Mutex<()>,
     handed_over: HandedOver,
     about: Mutex<About>,
     inputs: Mutex<HashMap<Sha256Digest, (PathBuf, Instant)>>,
@@ -114,12 +119,15 @@ impl AgentEngine {
         make_private(&directory)?;
         let about = About::load(&directory, capacity)?;
         let spool = Spool::open(directory.join("outputs"))?;
+        let saved = Spool::open(directory.join("checkpoints"))?;
         let handed_over = HandedOver::open(directory.join("jobs"))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 desk: Desk::new(site),
                 directory,
                 spool,
+                saved,
+                packing: tokio::sync::Mutex::default(),
                 handed_over,
                 about: Mutex::new(about),
                 inputs: Mutex::default(),
@@ -369,6 +377,10 @@ impl Engine for AgentEngine {
     fn submit<'a>(&'a self, job: &'a EngineJob) -> Answer<'a, ()> {
         Box::pin(async move {
             self.inner.show_inputs(job);
+            if job.checkpoint {
+                // What was packed is of the attempt before.
+                self.inner.saved.remove(job.id.job.into())?;
+            }
             let method = Method::Submit { job: without_paths(job) };
             self.inner.done(job.id, "hand the job over", method).await?;
             self.inner.handed_over.note(job.id)
@@ -398,8 +410,15 @@ impl Engine for AgentEngine {
         Box::pin(self.inner.done(id, "give the job notice", Method::Reclaim { id, grace_ms }))
     }
 
+    fn pack_checkpoint(&self, run: RunId) -> Answer<'_, Option<PathBuf>> {
+        Box::pin(self.inner.pack_checkpoint(run))
+    }
+
     fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {
-        Box::pin(self.inner.done(job.into(), "wipe the checkpoint", Method::WipeCheckpoint { job }))
+        Box::pin(async move {
+            self.inner.done(job.into(), "wipe the checkpoint", Method::WipeCheckpoint { job }).await?;
+            self.inner.saved.remove(job.into())
+        })
     }
 
     fn suspend(&self, id: RunId) -> Answer<'_, ()> {

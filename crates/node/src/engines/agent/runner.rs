@@ -27,6 +27,7 @@ use super::{
     content::{failed, make_private},
     inputs::Inputs,
     link::{Link, LinkError},
+    packing::Packing,
 };
 use crate::{
     engines::{Engine, EngineError, EngineJob, Observation, RunId},
@@ -50,6 +51,7 @@ pub struct Agent {
     id: Uuid,
     link: Link,
     inputs: Inputs,
+    packing: Packing,
     engine: Arc<dyn Engine>,
     moved: Mutex<Moved>,
     has_moved: Notify,
@@ -110,6 +112,7 @@ impl Agent {
             id: identity(directory, chance)?,
             inputs: Inputs::open(directory.join("inputs"), link.clone())?,
             link,
+            packing: Packing::default(),
             engine,
             moved: Mutex::default(),
             has_moved: Notify::new(),
@@ -251,7 +254,15 @@ impl Agent {
                 let grace = Duration::from_millis(grace_ms);
                 done(self.engine.reclaim(id, grace).await.map_err(Failed::from))
             }
+            Method::PackCheckpoint { id } => {
+                self.packing.pack(&self.engine, id).await.map_or_else(Reply::Failed, Reply::Packed)
+            }
+            Method::ReadCheckpoint { id, offset, length_max } => {
+                let part = self.packing.read(id, offset, length_max).await;
+                part.map_or_else(|error| Reply::Failed(error.into()), Reply::Part)
+            }
             Method::WipeCheckpoint { job } => {
+                self.packing.forget(job);
                 done(self.engine.wipe_checkpoint(job).await.map_err(Failed::from))
             }
             Method::Floor { own, guests } => match self.engine.floor(&own, &guests).await {
@@ -279,6 +290,9 @@ impl Agent {
         // Of a finished job the inputs may be gone, and nothing is left to do.
         if matches!(self.engine.observe(job.id).await?, Observation::Finished(_)) {
             return Ok(());
+        }
+        if job.checkpoint {
+            self.packing.forget(job.id.job);
         }
         // Nothing is fetched for a job that can never run.
         job.validate(&self.engine.capacity())?;

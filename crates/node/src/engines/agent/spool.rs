@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Outputs that came from an agent: fetched in parts, continued where they stopped, kept until the job is wiped.
+//! Files that came from an agent, outputs and archives of what jobs saved: fetched in parts, continued where they stopped, kept until the job is wiped.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, Write},
     path::PathBuf,
     time::Duration,
@@ -26,9 +26,9 @@ const PART_TIME_MAX: Duration = Duration::from_secs(120);
 /// The file that says that all outputs of a job are here, and under which names.
 const WHOLE: &str = "outputs.json";
 /// What is being done, for errors.
-const DOING: &str = "fetch an output";
+const DOING: &str = "fetch a file";
 
-/// The directory of fetched outputs of one site, one directory a job.
+/// The directory of files fetched from one site, one directory a job.
 #[derive(Debug, Clone)]
 pub(super) struct Spool {
     root: PathBuf,
@@ -78,8 +78,9 @@ impl Spool {
         outputs: Vec<OutputFile>,
     ) -> Result<(), EngineError> {
         make_private(&self.directory(id))?;
-        for output in &outputs {
-            self.fetch_one(desk, id, output).await?;
+        for OutputFile { name, bytes, sha256 } in &outputs {
+            let what = What::Output(name.clone());
+            self.fetch_into(desk, id, &Remote { id, what, bytes: *bytes, sha256: *sha256 }).await?;
         }
         let path = self.directory(id).join(WHOLE);
         let text = serde_json::to_vec(&outputs)
@@ -87,45 +88,80 @@ impl Spool {
         write_whole(&path, &text)
     }
 
-    async fn fetch_one(&self, desk: &Desk, id: RunId, output: &OutputFile) -> Result<(), EngineError> {
-        let whole = self.path(id, output.sha256);
+    /// Fetches one file into the directory of `id`, and says where it is. An interrupted fetch is continued by the next.
+    pub(super) async fn fetch_into(
+        &self,
+        desk: &Desk,
+        id: RunId,
+        file: &Remote,
+    ) -> Result<PathBuf, EngineError> {
+        let whole = self.path(id, file.sha256);
         if whole.is_file() {
-            return Ok(());
+            return Ok(whole);
         }
-        let (partial, file, have) = content::partial(&whole)?;
+        make_private(&self.directory(id))?;
+        let (partial, to, have) = content::partial(&whole)?;
         let step = PART_BYTES_MAX as u64;
-        let offsets = (0..).map(|count| have + count * step).take_while(|offset| *offset < output.bytes);
+        let offsets = (0..).map(|count| have + count * step).take_while(|offset| *offset < file.bytes);
         let mut parts =
-            stream::iter(offsets).map(|offset| read_part(desk, id, output, offset)).buffered(PARTS_ABREAST);
+            stream::iter(offsets).map(|offset| read_part(desk, file, offset)).buffered(PARTS_ABREAST);
         while let Some(part) = parts.next().await {
-            let (part, mut file) =
-                (part?, file.try_clone().map_err(|source| failed("open", &partial, source))?);
-            let written = tokio::task::spawn_blocking(move || file.write_all(&part)).await;
+            let (part, mut to) = (part?, to.try_clone().map_err(|source| failed("open", &partial, source))?);
+            let written = tokio::task::spawn_blocking(move || to.write_all(&part)).await;
             let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
             written.map_err(|source| failed("write", &partial, source))?;
         }
-        let expected = output.sha256;
-        let placed = tokio::task::spawn_blocking(move || place(&partial, &whole, expected)).await;
+        let (expected, to) = (file.sha256, whole.clone());
+        let placed = tokio::task::spawn_blocking(move || place(&partial, &to, expected)).await;
         let placed =
             placed.unwrap_or_else(|error| Err(failed("check", &self.root, io::Error::other(error))))?;
-        placed.map_err(|got| {
-            let said =
-                format!("`{}` came with SHA-256 {got}, and the engine had named {expected}", output.name);
+        placed.map(|()| whole).map_err(|got| {
+            let said = format!("{} came with SHA-256 {got}, and the engine had named {expected}", file.what);
             EngineError::Site { doing: DOING, said }
         })
     }
 }
 
-async fn read_part(desk: &Desk, id: RunId, output: &OutputFile, offset: u64) -> Result<Bytes, EngineError> {
-    let left = output.bytes - offset;
+/// A file at the agent.
+#[derive(Debug)]
+pub(super) struct Remote {
+    /// The attempt that it is of.
+    pub(super) id: RunId,
+    pub(super) what: What,
+    pub(super) bytes: u64,
+    pub(super) sha256: Sha256Digest,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// The output of that name.
+    Output(String),
+    /// The archive of what the job saved.
+    Checkpoint,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Output(name) => write!(f, "`{name}`"),
+            Self::Checkpoint => write!(f, "the archive"),
+        }
+    }
+}
+
+async fn read_part(desk: &Desk, file: &Remote, offset: u64) -> Result<Bytes, EngineError> {
+    let (id, left) = (file.id, file.bytes - offset);
     let length_max = usize::try_from(left).map_or(PART_BYTES_MAX, |left| left.min(PART_BYTES_MAX));
-    let method = Method::ReadOutput { id, name: output.name.clone(), offset, length_max };
+    let method = match &file.what {
+        What::Output(name) => Method::ReadOutput { id, name: name.clone(), offset, length_max },
+        What::Checkpoint => Method::ReadCheckpoint { id, offset, length_max },
+    };
     let site = |said: String| EngineError::Site { doing: DOING, said };
     match desk.ask(method, PART_TIME_MAX).await.map_err(site)? {
         Reply::Part(bytes) if bytes.len() == length_max => Ok(bytes),
         Reply::Part(bytes) => Err(site(format!(
-            "`{}` of job {id} has {} bytes from byte {offset} on, and {length_max} were to come",
-            output.name,
+            "{} of job {id} has {} bytes from byte {offset} on, and {length_max} were to come",
+            file.what,
             bytes.len()
         ))),
         Reply::Failed(failure) => Err(failure.into_error(id, DOING)),
