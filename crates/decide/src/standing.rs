@@ -223,7 +223,10 @@ fn check(terms: &Terms, members: usize, sites: &[Site], jobs: &[Job]) -> Result<
 fn alone(terms: &Terms, sites: &[Site], jobs: &[Job]) -> Vec<Alone> {
     let mut alone = vec![Alone::default(); jobs.len()];
     for (place, site) in sites.iter().enumerate() {
-        let mut own: Vec<usize> = (0..jobs.len()).filter(|job| jobs[*job].home == place).collect();
+        // One that wants more than its home has never begins alone, and changes nothing for the others: where a job runs longer than it
+        // said, whoever waits behind it begins when somebody next comes or ends, and that must not be one who is not there.
+        let holds = |job: &Job| job.home == place && job.processors <= site.processors;
+        let mut own: Vec<usize> = (0..jobs.len()).filter(|job| holds(&jobs[*job])).collect();
         own.sort_by_key(|job| (jobs[*job].submit_ms, *job));
         play(site.processors, jobs, &own, terms.until_ms, &mut alone);
     }
@@ -259,7 +262,7 @@ fn play(processors: u32, jobs: &[Job], own: &[usize], until_ms: u64, alone: &mut
         }
         while let Some((number, job)) = coming.next_if(|(_, job)| jobs[**job].submit_ms == now_ms) {
             let Job { processors, estimate_ms, .. } = jobs[*job];
-            // One that wants more than its home has never begins alone.
+            // Only jobs that its site can hold are played.
             let _ = pool.submit(Request { job: number, processors, estimate_ms, group: 0 });
         }
         while let Some(job) = pool.begin(now_ms) {

@@ -154,6 +154,22 @@ fn a_job_that_would_not_have_begun_alone_is_never_late() {
 }
 
 #[test]
+fn a_job_larger_than_its_home_lets_nobody_begin_by_coming() {
+    // Two that have not finished run longer than they said, and leave two processors of four; the third waits for them. The fourth has
+    // room behind it once both are overdue, which nobody notices: nobody else comes or ends.
+    let wants =
+        |submit_ms, processors, estimate_ms| Job { processors, estimate_ms, ..job(submit_ms, 0, None) };
+    let mut jobs = vec![wants(1000, 1, 0), wants(1010, 1, 255), wants(1100, 3, 10), wants(1100, 1, 1)];
+    let alone = of(&jobs).jobs;
+    assert_eq!(
+        alone.iter().map(|alone| alone.begin_ms).collect::<Vec<_>>(),
+        [Some(1000), Some(1010), None, None]
+    );
+    jobs.push(wants(1400, 5, 1));
+    assert_eq!(of(&jobs).jobs, [&alone[..], &[Alone::default()]].concat());
+}
+
+#[test]
 fn events_that_cannot_be_are_told_with_what_is_wrong() {
     let said = |terms: &Terms, members: usize, jobs: &[Job]| {
         Standing::of(terms, members, &SITES, jobs).unwrap_err().to_string()
