@@ -13,6 +13,7 @@ pub mod play;
 pub mod report;
 pub mod scenario;
 pub mod sheet;
+pub mod standing;
 pub mod study;
 pub mod summary;
 mod swf;

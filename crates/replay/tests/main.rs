@@ -8,6 +8,7 @@ mod html;
 mod scenario;
 mod sharing;
 mod sheet;
+mod standing;
 mod studies;
 mod synthetic;
 
