@@ -19,6 +19,9 @@ use crate::http::documents::{
 pub(super) struct StandingArgs {
     #[command(flatten)]
     who: Who,
+    /// Show the jobs that were counted too: with --json this is all that `sta replay standing` needs to come to every number again
+    #[arg(long)]
+    jobs: bool,
     /// Write the jobs that were counted to this file, as a table that `sta replay` reads
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -29,22 +32,46 @@ pub(super) struct StandingArgs {
 /// # Errors
 /// The node does not answer, or says no; the table cannot be written.
 pub(super) async fn run(args: &StandingArgs, style: Style) -> Result<(), Failure> {
-    let path = format!("/v1/standing?jobs={}", args.trace.is_some());
+    let path = format!("/v1/standing?jobs={}", args.jobs || args.trace.is_some());
     let answer = args.who.client()?.get(&path).await?;
     let standing: StandingDocument = print::part(&answer, "how members stand")?;
     if let Some(file) = &args.trace {
         let doing = format!("write the table `{}`", file.display());
         std::fs::write(file, trace(&standing)).trying_to(&doing)?;
     }
-    style.answer(&answer, || text(&standing));
+    style.answer(&answer, || if args.jobs { text(&standing) + &jobs(&standing) } else { text(&standing) });
     Ok(())
+}
+
+/// The jobs, in the order in which they came.
+fn jobs(standing: &StandingDocument) -> String {
+    let row = |job: &JobStandingDocument| {
+        let moment = |at: Option<jiff::Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        [
+            job.job.to_string(),
+            job.home.to_string(),
+            format!("{} {}", job.processors, job.kind),
+            job.submitted_at.to_string(),
+            moment(job.finished_at),
+            moment(job.alone_finished_at),
+            if job.is_late { "late".to_owned() } else { String::new() },
+        ]
+    };
+    let head = ["job", "home", "has", "submitted", "finished", "finished alone", ""];
+    format!("\n\n{}\n", print::table(head, in_order(standing).into_iter().map(row)))
+}
+
+fn in_order(standing: &StandingDocument) -> Vec<&JobStandingDocument> {
+    let mut jobs: Vec<&JobStandingDocument> = standing.jobs.iter().collect();
+    jobs.sort_by_key(|job| (job.submitted_at, job.job));
+    jobs
 }
 
 fn text(standing: &StandingDocument) -> String {
     let head = ["member", ">given h", ">taken h", ">credits h", ">jobs", ">violations"];
     let row = |member: &MemberStandingDocument| {
         let late = member.violations.map_or_else(|| "-".to_owned(), |late| late.to_string());
-        let hours = [member.given_s, member.taken_s, member.credits_s].map(hours);
+        let hours = [member.given_ms, member.taken_ms, member.credits_ms].map(hours);
         let [given, taken, credits] = hours;
         [member.member.to_string(), given, taken, credits, member.jobs.to_string(), late]
     };
@@ -65,16 +92,15 @@ fn text(standing: &StandingDocument) -> String {
     text
 }
 
-/// Processor-seconds as hours with one place, rounded down.
-fn hours(seconds: u64) -> String {
-    let tenths = seconds / 360;
+/// Processor-milliseconds as hours with one place, rounded down.
+fn hours(ms: u64) -> String {
+    let tenths = ms / 360_000;
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// The jobs as a table, in the order in which they came, in seconds since the first.
 fn trace(standing: &StandingDocument) -> String {
-    let mut jobs: Vec<&JobStandingDocument> = standing.jobs.iter().collect();
-    jobs.sort_by_key(|job| (job.submitted_at, job.job));
+    let jobs = in_order(standing);
     let first_s = jobs.first().map_or(0, |job| job.submitted_at.as_second());
     let since = |at: jiff::Timestamp| at.as_second() - first_s;
     let mut text =

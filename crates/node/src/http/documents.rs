@@ -48,7 +48,10 @@ pub use registry::{
     DatasetDocument, DatasetList, NewDatasetDocument, PassportDocument, PassportRequest, ProjectDocument,
     ProjectList, ProjectRequest, ResearcherDocument, ResearcherRequest, VisaDocument, VisaKind, VisaRequest,
 };
-pub use standing::{BalanceDocument, JobStandingDocument, MemberStandingDocument, StandingDocument};
+pub use standing::{
+    BalanceDocument, CreditTermsDocument, JobSpanDocument, JobStandingDocument, MemberStandingDocument,
+    StandingDocument, StandingSiteDocument,
+};
 
 /// A lawful no: the rule, where it is written, what caused it and what would change it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -41,5 +41,5 @@ pub(super) async fn show_job_standing(
 ) -> Result<Json<JobStandingDocument>, Fault> {
     let standings = standing::now(&node).await?;
     let found = standings.job(job.id).ok_or_else(|| Fault::not_found("standing", job.id))?;
-    Ok(Json(JobStandingDocument::new(found.0, found.1)))
+    Ok(Json(JobStandingDocument::new(found.0, found.1, &standings.sites)))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sta_decide::standing::{Alone, Job, Site, Span, Standing, StandingError, Terms};
 use sta_protocol::{
     ids::{JobId, MemberId, SiteId},
-    treaty::{Resources, Sharing, Treaty},
+    treaty::{self, Resources, Sharing, Treaty},
 };
 
 use super::StepError;
@@ -27,7 +27,7 @@ const JOBS_MAX: u32 = 100_000;
 /// What reading and playing one job is worth in bytes read.
 const JOB_BYTES: u64 = 256;
 /// A quantum of credits: a quarter of an hour.
-pub const QUANTUM_MS: u64 = 900_000;
+const QUANTUM_MS: u64 = 900_000;
 /// The most quanta that are looked back: two years and ten months.
 const QUANTA_MAX: u64 = 100_000;
 /// With how many quanta of its share each member begins: a day.
@@ -64,7 +64,9 @@ impl Kind {
         if demand.gpus > 0 { Self::Accelerators } else { Self::Cores }
     }
 
-    fn count(self, resources: Resources) -> u32 {
+    /// How many of them are there.
+    #[must_use]
+    pub fn count(self, resources: Resources) -> u32 {
         match self {
             Self::Cores => resources.cpu_cores,
             Self::Accelerators => resources.gpus,
@@ -102,10 +104,10 @@ pub struct JobStanding {
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Standings {
-    /// From when on, in milliseconds since 1970.
-    pub from_ms: u64,
-    /// Until now.
-    pub until_ms: u64,
+    /// From when on and until now, and how credits are reckoned.
+    pub terms: Terms,
+    /// The treaty's sites: where a job's times name a site, they mean its place here.
+    pub sites: Vec<treaty::Site>,
     /// By cores and by accelerators.
     pub balances: Vec<Balance>,
     /// Jobs that ended before their times were kept.
@@ -154,7 +156,7 @@ fn reckoned(node: &Node, until_ms: u64) -> Result<Standings, StepError> {
     let damaged = |error: StandingError| StoreError::Damaged { what: "event", problem: error.to_string() };
     let balances = Kind::ALL.map(|kind| balance(&node.treaty, kind, &terms, &known).map_err(damaged));
     let balances = balances.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
-    Ok(Standings { from_ms, until_ms, balances, not_counted })
+    Ok(Standings { terms, sites: node.treaty.sites.clone(), balances, not_counted })
 }
 
 /// A job that ran and is over, of which nobody kept when: it ended under an earlier version.
@@ -164,7 +166,7 @@ fn is_from_before(event: &Event) -> bool {
 
 fn balance(treaty: &Treaty, kind: Kind, terms: &Terms, events: &[Event]) -> Result<Balance, StandingError> {
     let place_of = |member: &MemberId| treaty.members.iter().position(|known| known.id == *member);
-    let site = |site: &sta_protocol::treaty::Site| Site {
+    let site = |site: &treaty::Site| Site {
         member: place_of(&site.member).unwrap_or(usize::MAX),
         processors: kind.count(site.resources),
     };
@@ -189,14 +191,9 @@ fn balance(treaty: &Treaty, kind: Kind, terms: &Terms, events: &[Event]) -> Resu
 }
 
 /// The first site of the member that could hold the job, in the treaty's order; where none could, the largest.
-fn home_site(
-    sites: &[sta_protocol::treaty::Site],
-    member: &MemberId,
-    kind: Kind,
-    wanted: u32,
-) -> Option<usize> {
+fn home_site(sites: &[treaty::Site], member: &MemberId, kind: Kind, wanted: u32) -> Option<usize> {
     let own = || sites.iter().enumerate().filter(|(_, site)| site.member == *member);
-    let size = |(_, site): &(usize, &sta_protocol::treaty::Site)| kind.count(site.resources);
+    let size = |(_, site): &(usize, &treaty::Site)| kind.count(site.resources);
     let first = own().find(|site| size(site) >= wanted);
     first.or_else(|| own().max_by_key(size)).map(|(place, _)| place)
 }

@@ -41,15 +41,15 @@ async fn what_a_job_had_abroad_is_taken_there_and_given_here_on_both_sides_alike
     world.ca.wait_for("ada", &job, "running").await;
     tokio::time::sleep(Duration::from_secs(100)).await;
     let running = world.ca.get("otto", "/v1/standing").await.ok();
-    let taken = of(&running, "cores", "ca")["taken_s"].as_u64().unwrap();
-    assert!((400..440).contains(&taken), "four cores for a hundred seconds so far: {running}");
+    let taken_ms = of(&running, "cores", "ca")["taken_ms"].as_u64().unwrap();
+    assert!((400_000..440_000).contains(&taken_ms), "four cores for a hundred seconds so far: {running}");
     ran(&world.ca, &endless()).await;
     ran(&world.de, &endless()).await;
     let [home, host] =
         [world.ca.get("otto", "/v1/standing").await.ok(), world.de.get("aud", "/v1/standing").await.ok()];
-    assert_eq!(of(&home, "cores", "ca")["taken_s"], of(&host, "cores", "ca")["taken_s"]);
-    assert_eq!(of(&home, "cores", "ca")["taken_s"], of(&home, "cores", "de")["given_s"]);
-    assert_eq!(of(&host, "cores", "de")["given_s"], of(&home, "cores", "de")["given_s"]);
+    assert_eq!(of(&home, "cores", "ca")["taken_ms"], of(&host, "cores", "ca")["taken_ms"]);
+    assert_eq!(of(&home, "cores", "ca")["taken_ms"], of(&home, "cores", "de")["given_ms"]);
+    assert_eq!(of(&host, "cores", "de")["given_ms"], of(&home, "cores", "de")["given_ms"]);
     assert_eq!(
         (&of(&home, "cores", "ca")["jobs"], &of(&host, "cores", "de")["jobs"]),
         (&json!(2), &json!(1))
