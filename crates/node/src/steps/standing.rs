@@ -201,13 +201,11 @@ fn home_site(sites: &[treaty::Site], member: &MemberId, kind: Kind, wanted: u32)
 fn job(treaty: &Treaty, event: &Event, home: usize, processors: u32, until_ms: u64) -> Job {
     let place = |site: &SiteId| treaty.sites.iter().position(|known| known.id == *site);
     let span = |span: &spans::Span| {
-        // The host's clock may be behind: nothing runs before it was submitted.
-        let begin_ms = span.begin_ms.max(event.submit_ms).min(until_ms);
-        Some(Span {
-            site: place(&span.site)?,
-            begin_ms,
-            end_ms: span.end_ms.unwrap_or(until_ms).max(begin_ms),
-        })
+        // The clock of the host or of its cluster may be behind, or count in seconds: nothing runs before it was submitted. It is moved
+        // and not cut, for how long it ran is what the host's side counts too, and what one gives another takes to the millisecond.
+        let begin_ms = span.begin_ms.max(event.submit_ms);
+        let end_ms = span.end_ms.map(|end_ms| end_ms.saturating_add(begin_ms - span.begin_ms));
+        Some(Span { site: place(&span.site)?, begin_ms, end_ms: end_ms.unwrap_or(until_ms).max(begin_ms) })
     };
     let spans: Vec<Span> = event.spans.iter().filter_map(span).collect();
     let length = |span: &Span| span.end_ms - span.begin_ms;

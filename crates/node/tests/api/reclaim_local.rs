@@ -90,5 +90,12 @@ async fn a_burst_of_the_owner_reclaims_guests_within_the_grace_time_and_nothing_
     let all: String = (1..=100).map(|number| format!("{number}\n")).collect();
     assert_eq!(counted, all, "nothing is lost and nothing is repeated");
     assert_eq!(world.ca.get("ada", &output(&deaf, "work")).await.text(), "all\n");
+    assert_eq!(world.ca.stands_as_replayed().await.len(), 2);
+    assert_eq!(world.de.stands_as_replayed().await.len(), 3);
+    let taken_ms = world.ca.stands_as_beside(&world.de).await;
+    assert!(
+        taken_ms >= 19 * 17_000,
+        "nineteen cores for ten seconds and for six, and a second before: {taken_ms}"
+    );
     println!("the owner's three jobs ran {waited:?} after the burst, with a grace of {GRACE:?}");
 }

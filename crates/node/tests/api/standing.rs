@@ -117,15 +117,20 @@ async fn every_job_finishes_alone_when_a_replay_of_the_same_events_says_so() {
     let shown = world.ca.stands_as_replayed().await;
     let waited = |job: &&Value| ms(job, "alone_began_at") > ms(job, "submitted_at");
     assert_eq!((shown.len(), shown.iter().filter(waited).count()), (21, 5));
+    assert!(world.ca.stands_as_beside(&world.de).await > 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_whose_clock_is_behind_leaves_the_standing_readable() {
+async fn a_host_whose_clock_is_behind_gives_as_long_as_the_other_side_takes() {
     let world = World::open().await;
     world.run();
     let job = ran(&world.ca, &endless()).await;
     let store = rusqlite::Connection::open(world.ca.node.config.directory.join("node.sqlite")).unwrap();
-    assert_eq!(store.execute("UPDATE spans SET begin_at = begin_at - 5000", []).unwrap(), 1);
+    let behind = "UPDATE spans SET begin_at = begin_at - 5000, end_at = end_at - 5000";
+    assert_eq!(store.execute(behind, []).unwrap(), 1);
     let shown = world.ca.get("ada", &format!("/v1/jobs/{job}/standing")).await.ok();
     assert_eq!(shown["alone_began_at"], shown["submitted_at"]);
+    assert_eq!(shown["spans"][0]["began_at"], shown["submitted_at"], "nothing runs before it was submitted");
+    assert!(world.ca.stands_as_beside(&world.de).await > 0);
+    world.ca.stands_as_replayed().await;
 }

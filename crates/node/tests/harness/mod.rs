@@ -138,8 +138,8 @@ impl World {
         terms: impl FnOnce(&mut Treaty),
     ) -> Self {
         let clock = Arc::new(match engine {
-            EngineKind::Fake | EngineKind::Local => TestClock::new(),
-            EngineKind::Agent | EngineKind::Slurm(_) => TestClock::of_this_machine(),
+            EngineKind::Fake => TestClock::new(),
+            EngineKind::Agent | EngineKind::Local | EngineKind::Slurm(_) => TestClock::of_this_machine(),
         });
         let network = Arc::new(TestNetwork::default());
         let directories: BTreeMap<&str, TempDir> =

@@ -1,74 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a node says of how its member stands, held against a replay of the same events.
+//! What a node says of how its member stands, held against a replay of the same events, and against what the other side says.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use sta_decide::federation::{Checkpoint, Federation, Sharing, SiteTerms, Terms, Work};
-use sta_replay::federate::{self, Fate, Rules, Watch};
+use sta_replay::standing::{self, Told};
 
 use super::TestNode;
 
 /// How long it is waited until all jobs would have ended alone.
 const WAITED_S_MAX: u32 = 600;
 
-/// Tells when the jobs ended that it plays.
-struct Ends(Vec<(u64, Option<u64>)>);
-
-impl Watch for Ends {
-    fn held(&mut self, _: federate::Span) {}
-
-    fn over(&mut self, fate: &Fate) {
-        self.0.push((fate.index, fate.end_ms));
-    }
-
-    fn moment(&mut self, _: u64, _: &mut Federation) {}
-}
-
 impl TestNode {
-    /// Asserts that each job of its own that counts in the member's standing ends alone when a replay of the same events says so, and gives
-    /// those jobs in the order in which they came.
+    /// Asserts that all that the node says of how members stand is what a replay of the same events says, to the digit: what each gave and
+    /// took, its credits and violations, and the end alone of each job. Gives the jobs of its own member in the order in which they
+    /// came.
     pub(crate) async fn stands_as_replayed(&self) -> Vec<Value> {
-        let mut shown = Vec::new();
+        let (mut document, mut own) = (Value::Null, Vec::new());
         for _ in 0..WAITED_S_MAX {
-            let standing = self.get("otto", "/v1/standing?jobs=true").await.ok();
-            shown.clone_from(standing["jobs"].as_array().unwrap());
-            shown.retain(|job| job["home"] == self.id().as_str());
+            document = self.get("otto", "/v1/standing?jobs=true").await.ok();
+            own.clone_from(document["jobs"].as_array().unwrap());
+            own.retain(|job| job["home"] == self.id().as_str());
             // Alone, some may end later than they did.
-            if shown.iter().all(|job| job["alone_finished_at"].is_string()) {
+            if own.iter().all(|job| job["alone_finished_at"].is_string()) {
                 break;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        shown.sort_by_key(|job| ms(job, "submitted_at"));
-        let home_site = shown[0]["home_site"].as_str().unwrap();
-        assert!(shown.iter().all(|job| job["home_site"] == home_site), "{shown:?}");
-        let processors = self.node.treaty.site(&home_site.parse().unwrap()).unwrap().resources.cpu_cores;
-        let count = |job: &Value| u32::try_from(job["processors"].as_u64().unwrap()).unwrap();
-        let played = shown.iter().map(|job| federate::Job {
-            submit_ms: ms(job, "submitted_at"),
-            run_ms: job["run_ms"].as_u64().unwrap(),
-            work: Work {
-                home: 0,
-                processors: count(job),
-                estimate_ms: job["estimate_ms"].as_u64().unwrap(),
-                group: 0,
-                checkpoint: Checkpoint::Never,
-            },
-        });
-        let rules = Rules {
-            sharing: Sharing::Alone,
-            terms: Terms { staging_ms: 0, restart_ms: 0, grace_ms: 0, unsaved_ms_max: 0 },
-            sites: vec![SiteTerms { member: 0, processors, takes: 0 }],
-            patience_ms: None,
-        };
-        let mut ends = Ends(Vec::new());
-        federate::play(&rules, played, &mut ends);
-        ends.0.sort_unstable();
-        let replayed: Vec<Option<u64>> = ends.0.into_iter().map(|(_, end_ms)| end_ms).collect();
-        let told: Vec<Option<u64>> = shown.iter().map(|job| Some(ms(job, "alone_finished_at"))).collect();
-        assert_eq!(told, replayed);
-        shown
+        let told: Told = serde_json::from_value(document).unwrap();
+        let replayed = standing::replay(&told).unwrap();
+        assert_eq!(replayed.first_difference(&told), None, "{told:?}");
+        assert!(replayed.jobs.iter().any(|alone| alone.finished_ms.is_some()), "no job was played: {told:?}");
+        own.sort_by_key(|job| ms(job, "submitted_at"));
+        own
+    }
+
+    /// Asserts that two members that shared with each other alone say the same of what they gave and took, to the millisecond; says what
+    /// this one took, in core-milliseconds.
+    pub(crate) async fn stands_as_beside(&self, other: &Self) -> u64 {
+        let here = self.given_and_taken([self, other]).await;
+        assert_eq!(here, other.given_and_taken([self, other]).await, "left: here; right: there");
+        let [(given, taken), (given_there, taken_there)] = here;
+        assert_eq!((given, taken), (taken_there, given_there), "one's given is the other's taken");
+        taken
+    }
+
+    async fn given_and_taken(&self, members: [&Self; 2]) -> [(u64, u64); 2] {
+        let document = self.get("otto", "/v1/standing").await.ok();
+        let told: Told = serde_json::from_value(document).unwrap();
+        members.map(|member| {
+            let of = told.balances[0].members.iter().find(|of| of.member == member.id().as_str()).unwrap();
+            (of.given_ms, of.taken_ms)
+        })
     }
 }
 

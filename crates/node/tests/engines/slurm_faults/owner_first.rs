@@ -225,6 +225,8 @@ impl Meeting<'_> {
         assert_eq!(began(&unbegun), Value::Null, "what waited was ended where it waited");
         assert_eq!(self.guest.stands_as_replayed().await.len(), 4);
         assert_eq!(self.owner.stands_as_replayed().await.len(), 2);
+        let taken_ms = self.guest.stands_as_beside(self.owner).await;
+        assert!(taken_ms >= u64::from(self.quarters(3)) * 30_000, "ten seconds and twenty alone: {taken_ms}");
         println!("the owner's two jobs ran {waited:?} after the burst, with a grace of {GRACE:?}");
     }
 }
