@@ -24,6 +24,7 @@ mod jobs;
 mod nodes;
 mod policies;
 mod replays;
+mod standings;
 mod stops;
 mod treaties;
 

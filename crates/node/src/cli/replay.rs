@@ -17,6 +17,7 @@ use super::{
 mod alone;
 mod grid;
 mod scenario;
+mod standing;
 mod synthetic;
 
 /// What `sta replay` is told.
@@ -75,7 +76,7 @@ struct Asked {
     credits: bool,
 }
 
-/// Several studies in one table.
+/// Several studies in one table, jobs that are made, and what a node tells.
 #[derive(Debug, Clone, Subcommand)]
 enum Many {
     /// Several scenarios or policies beside each other
@@ -84,6 +85,8 @@ enum Many {
     Sweep(grid::GridArgs),
     /// Any number of jobs, made after a real trace, on any number of sites
     Synthetic(synthetic::SyntheticArgs),
+    /// How members stand, reckoned again from the events that a node tells, beside what it says of it; needs no node
+    Standing(standing::StandingArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -181,6 +184,7 @@ pub(super) fn run(args: &ReplayArgs, style: Style) -> Result<(), Failure> {
         (Some(Many::Compare(many)), _) => grid::compare(many, style),
         (Some(Many::Sweep(many)), _) => grid::sweep(many, style),
         (Some(Many::Synthetic(made)), _) => synthetic::run(made, style),
+        (Some(Many::Standing(told)), _) => standing::run(told, style),
         (None, Some(input)) if input.extension().is_some_and(|ends| ends == "toml") => {
             scenario::run(args, input, style)
         }
