@@ -13,8 +13,11 @@ use super::{
     profile::Who,
     standing::alone_text,
 };
-use crate::http::documents::{GateList, JobDocument, JobStandingDocument};
-use crate::steps::dossier::{AnswerNote, CandidateNote, Dossier};
+use crate::{
+    http::documents::{AttemptDocument, GateList, JobDocument, JobStandingDocument},
+    steps::dossier::{AnswerNote, CandidateNote, Dossier, MoveNote},
+    store::moves::Why,
+};
 
 /// What `sta why` is told.
 #[derive(Debug, Clone, Args)]
@@ -50,17 +53,44 @@ pub(super) async fn run(args: &WhyArgs, style: Style) -> Result<(), Failure> {
     style.answer(&document, || {
         let at_gates: String =
             gates.decisions.iter().map(|decision| format!("\n{}", told(decision))).collect();
-        text(&dossier, style) + &reclaimed(&job) + &alone_told + &at_gates
+        text(&dossier, style) + &reclaimed(&job) + &moved(&dossier) + &alone_told + &at_gates
     });
     Ok(())
+}
+
+/// From where a job went on elsewhere, or was to and did not.
+fn moved(dossier: &Dossier) -> String {
+    let told = dossier.moved.iter().map(|note| {
+        let why = match note.why {
+            Why::Owed => "at home alone it would run by now",
+            Why::Sooner => "another site has room now",
+        };
+        let MoveNote { site, by, at, attempt, .. } = note;
+        if note.kept_by.is_empty() {
+            let saved = if note.with_saved { ", with what it saved" } else { "" };
+            return format!(
+                "\nTaken back from {site} ({by}) at {at} before attempt {attempt}{saved}: {why}.\n"
+            );
+        }
+        let kept = rules(&note.kept_by);
+        format!(
+            "\nStays at {site} ({by}), asked at {at} before attempt {attempt}, since {why}: kept by {kept}.\n"
+        )
+    });
+    told.collect()
 }
 
 /// Why a job had to leave a site and waits or waited again.
 fn reclaimed(job: &JobDocument) -> String {
     let left = job.attempts.iter().filter(|attempt| attempt.exit == Exit::Reclaimed).map(|attempt| {
+        let AttemptDocument { attempt, site, ended_at, .. } = attempt;
+        let why = if job.host.as_ref() == Some(&job.home) && job.site.as_ref() == Some(site) {
+            "a job that came home was owed the place, and alone this one would still have waited"
+        } else {
+            "its owner needed the place for its own jobs"
+        };
         format!(
-            "\nAttempt {} had to leave {} at {}: its owner needed the place for its own jobs.\n  The job goes on there from what it saved as soon as there is room. It uses up none of its attempts.\n",
-            attempt.attempt, attempt.site, attempt.ended_at
+            "\nAttempt {attempt} had to leave {site} at {ended_at}: {why}.\n  The job goes on from what it saved as soon as there is room. It uses up none of its attempts.\n"
         )
     });
     let notice = job.notice_at.iter().map(|at| {

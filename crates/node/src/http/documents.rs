@@ -17,6 +17,7 @@ mod mirrors;
 mod places;
 mod registry;
 mod standing;
+mod waiting_for;
 
 pub use gates::{
     EvaluationDocument, GateDocument, GateList, GateQuestion, GateReasonDocument, ModelDocument,

@@ -219,7 +219,12 @@ fn job(treaty: &Treaty, event: &Event, home: usize, processors: u32, until_ms: u
         estimate_ms: event.estimate_ms.unwrap_or(run_ms),
         run_ms,
         finished_ms,
-        later_ms_max: later_ms(treaty.sharing, event.reclaimed, spans.iter().any(is_abroad)),
+        // One that came home before it ran abroad waited there.
+        later_ms_max: later_ms(
+            treaty.sharing,
+            event.reclaimed,
+            event.reclaimed > 0 || spans.iter().any(is_abroad),
+        ),
         spans,
     }
 }

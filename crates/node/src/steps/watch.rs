@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use sta_decide::{
     backfill::{Site, Wants},
-    reclaim::choose,
+    reclaim::{Guest, choose},
 };
 use sta_protocol::{
     ids::{JobId, MemberId, SiteId},
@@ -155,6 +155,11 @@ impl Plan {
     }
 }
 
+/// What these hold together.
+fn total(guests: &[Guest]) -> Resources {
+    guests.iter().fold(Resources::default(), |sum, guest| sum.and(guest.holds))
+}
+
 impl Room {
     fn plan(&self, connection: &Connection, now: Timestamp) -> Result<Plan, StoreError> {
         let held = hosted::site_use(connection, &self.site, &self.owner)?;
@@ -166,6 +171,9 @@ impl Room {
             return Ok(Plan { start, leave, first_in_want });
         }
         let (own, guests): (Vec<_>, Vec<_>) = ready.iter().partition(|job| job.is_own);
+        if let Some(plan) = self.give_back(connection, &own)? {
+            return Ok(plan);
+        }
         let grace_ms = u64::from(self.grace_s.unwrap_or(0)) * 1000;
         let holding = line::holding(connection, &self.site, &self.owner, now, grace_ms)?;
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
@@ -209,6 +217,30 @@ impl Room {
         line.retain(|job| first.iter().all(|owed| owed.job != job.job));
         first.extend(line);
         Ok(first)
+    }
+
+    /// Whether the first of the owner's jobs came back from elsewhere, is owed its place, and would find none though all guests left: then
+    /// jobs of the owner stop for it that would still wait had it stayed alone, after the guests, and nobody begins before it has
+    /// begun. They run only because others were elsewhere, and are no later than alone when they go on in their turn (docs/decisions/0019).
+    fn give_back(&self, connection: &Connection, own: &[&ReadyJob]) -> Result<Option<Plan>, StoreError> {
+        let is_owed = |job: &&&ReadyJob| job.came_back && self.shadows.owed.contains(&job.job);
+        let Some(owed) = own.first().filter(is_owed).filter(|_| self.grace_s.is_some()) else {
+            return Ok(None);
+        };
+        let held = hosted::site_use(connection, &self.site, &self.owner)?;
+        let leaving = reclaims::own_leaving(connection, &self.site, &self.owner)?;
+        if owed.resources.fits_in(self.whole.without(held.running_home).and(leaving)) {
+            return Ok(None);
+        }
+        let mut ahead = reclaims::own(connection, &self.site, &self.owner)?;
+        let would_wait = |job: JobId| self.shadows.began_ms.get(&job) == Some(&None);
+        ahead.retain(|job| job.leaves || would_wait(job.job));
+        let guests = reclaims::guests(connection, &self.site, &self.owner)?;
+        let held_by_all = held.running_home.and(held.running_guests);
+        let room = self.whole.without(held_by_all).and(total(&guests));
+        let Some(stop) = choose(&ahead, room, owed.resources) else { return Ok(None) };
+        let leave = guests.iter().filter(|guest| !guest.leaves).map(|guest| guest.job).chain(stop).collect();
+        Ok(Some(Plan { start: Vec::new(), leave, first_in_want: Some(owed.job) }))
     }
 
     /// The guests that make room for as many of the owner's jobs as they can, in their order; none where they cannot even for the first.

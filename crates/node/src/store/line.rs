@@ -24,6 +24,8 @@ pub struct ReadyJob {
     pub longest_ms: u64,
     /// Whether it is of the member that owns the site.
     pub is_own: bool,
+    /// Whether it was elsewhere before, or had to leave here.
+    pub came_back: bool,
 }
 
 /// The jobs of a site that may start, those of its owner first, each in the order in which they came: without those that home has
@@ -77,18 +79,25 @@ pub fn ready_among(
     Ok(ready)
 }
 
-type Raw = (String, String, [i64; 3], Option<i64>);
+type Raw = (String, String, [i64; 3], Option<i64>, bool);
 
-const READY: &str = "SELECT job, offer_id, cpu_cores, memory_bytes, gpus, longest_ms FROM hosted WHERE site = ?1 AND state = 'ready'
-    AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?3)";
+const READY: &str = "SELECT job, offer_id, cpu_cores, memory_bytes, gpus, longest_ms, reclaimed > 0 FROM hosted WHERE site = ?1
+    AND state = 'ready' AND cancel_asked = 0 AND held = 0 AND (not_before IS NULL OR not_before <= ?3)";
 
 fn raw_ready(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))
+    Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?, row.get(6)?))
 }
 
-fn read_ready((job, offer_id, held, longest): &Raw, is_own: bool) -> Result<ReadyJob, StoreError> {
+fn read_ready((job, offer_id, held, longest, came_back): &Raw, is_own: bool) -> Result<ReadyJob, StoreError> {
     let (job, offer_id, longest_ms) = (parse(job)?, parse(offer_id)?, longest_of(*longest));
-    Ok(ReadyJob { job, offer_id, resources: hosted::resources(*held), longest_ms, is_own })
+    Ok(ReadyJob {
+        job,
+        offer_id,
+        resources: hosted::resources(*held),
+        longest_ms,
+        is_own,
+        came_back: *came_back,
+    })
 }
 
 /// What the jobs of a site hold that start or run there, the owner's and the guests'.

@@ -24,12 +24,28 @@ const GUESTS_MAX: u32 = 10_000;
 /// The guests of a site that start or run there, the youngest first. One that is suspended keeps its place and its state, and
 /// is none of them.
 pub fn guests(connection: &Connection, site: &SiteId, owner: &MemberId) -> Result<Vec<Guest>, StoreError> {
+    that_may_leave(connection, site, owner, "home != ?2")
+}
+
+/// The owner's own jobs that start or run at its site, as [`guests`].
+pub fn own(connection: &Connection, site: &SiteId, owner: &MemberId) -> Result<Vec<Guest>, StoreError> {
+    that_may_leave(connection, site, owner, "home = ?2")
+}
+
+fn that_may_leave(
+    connection: &Connection,
+    site: &SiteId,
+    owner: &MemberId,
+    whose: &str,
+) -> Result<Vec<Guest>, StoreError> {
     // One that has not begun has begun last of all.
-    let sql = "SELECT job, coalesce(started_at, 9223372036854775807), cpu_cores, memory_bytes, gpus, notice_at IS NOT NULL OR cancel_asked
-               FROM hosted WHERE site = ?1 AND state IN ('starting', 'running') AND home != ?2
-               AND (cancel_asked OR notice_at IS NOT NULL OR (held = 0 AND reclaimed < ?3)) ORDER BY 2 DESC, job DESC LIMIT ?4";
+    let sql = format!(
+        "SELECT job, coalesce(started_at, 9223372036854775807), cpu_cores, memory_bytes, gpus, notice_at IS NOT NULL OR cancel_asked
+         FROM hosted WHERE site = ?1 AND state IN ('starting', 'running') AND {whose}
+         AND (cancel_asked OR notice_at IS NOT NULL OR (held = 0 AND reclaimed < ?3)) ORDER BY 2 DESC, job DESC LIMIT ?4"
+    );
     let rows: Vec<(String, i64, [i64; 3], bool)> = connection
-        .prepare_cached(sql)
+        .prepare_cached(&sql)
         .and_then(|mut query| {
             let row = |row: &Row<'_>| {
                 Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))

@@ -270,3 +270,39 @@ async fn a_job_that_its_researcher_cancels_while_home_asks_for_it_is_over_and_pa
     let begun = world.ca.engine.taken().into_iter().filter(|run| run.job == guest).count();
     assert!(begun <= 1, "at most where it was placed anew before the word came");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_comes_home_has_its_place_before_those_that_run_only_because_it_was_away() {
+    let world = open().await;
+    let (filler, guest) = guest_in_juelich(&world, &endless(36, &["quebec-hydro", "juelich"])).await;
+    // Alone, the guest would begin as the filler ends, and this one would wait behind it.
+    let later = submitted(&world.ca, &endless(40, &["quebec-hydro"])).await;
+    cancelled(&world.ca, filler).await;
+    world.ca.wait_for("ada", &later.to_string(), "running").await;
+    running(&world.de, &endless(JUELICH, &["juelich"])).await;
+    let there = runs_at(&world.ca, guest, "quebec-hydro").await;
+    assert_eq!(there["attempt"], 3);
+    let stopped = shown(&world.ca, later).await;
+    assert_eq!((&stopped["state"], &stopped["attempt"]), (&json!("admitted"), &json!(2)), "{stopped}");
+    assert_eq!(stopped["waiting_for"], "room at quebec-hydro; it goes on there from what it saved");
+    assert_eq!(world.ca.engine.notices(), [(attempt(later, 1), Duration::from_secs(7))]);
+    cancelled(&world.ca, guest).await;
+    assert_eq!(runs_at(&world.ca, later, "quebec-hydro").await["attempt"], 2);
+    let standing = world.ca.get("otto", "/v1/standing").await.ok();
+    assert_eq!(standing["balances"][0]["members"][0]["violations"], 0, "{standing}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_stops_for_a_job_that_never_left() {
+    let world = open().await;
+    let first = running(&world.ca, &endless(40, &["quebec-hydro"])).await;
+    let second = submitted(&world.ca, &endless(40, &["quebec-hydro"])).await;
+    let third = submitted(&world.ca, &endless(24, &["quebec-hydro"])).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.ca.wait_for("ada", &second.to_string(), "admitted").await;
+    cancelled(&world.ca, first).await;
+    world.ca.wait_for("ada", &second.to_string(), "running").await;
+    world.ca.wait_for("ada", &third.to_string(), "running").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.ca.engine.notices().is_empty());
+}

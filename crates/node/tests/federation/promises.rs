@@ -230,7 +230,8 @@ fn check_attempts(world: &World, job: &HomeJob, starts: &[Start]) -> Checked {
     let goes_on =
         |receipt: &Receipt| receipt.goes_on == (receipt.attempt < last && !back.contains(&receipt.attempt));
     let by_site = |receipt: &Receipt| matches!(receipt.exit, Exit::SiteFault(_)) && receipt.price_micro == 0;
-    let by_owner = |receipt: &Receipt| receipt.exit == Exit::Reclaimed && receipt.home != receipt.host;
+    // A guest, or at home one that ran only because another was away, which came back.
+    let by_owner = |receipt: &Receipt| receipt.exit == Exit::Reclaimed;
     let may_go_on = |receipt: &Receipt| by_site(receipt) || by_owner(receipt);
     let lawful = receipts.iter().all(|receipt| goes_on(receipt) && (!receipt.goes_on || may_go_on(receipt)));
     let reclaimed = receipts.iter().filter(|receipt| receipt.exit == Exit::Reclaimed).count();

@@ -14,7 +14,10 @@ use sta_protocol::{
 };
 use utoipa::ToSchema;
 
-use super::{ExitDocument, HoldDocument, RefusalDocument, ShapeDocument, TasksEndDocument, UsageDocument};
+use super::{
+    ExitDocument, HoldDocument, RefusalDocument, ShapeDocument, TasksEndDocument, UsageDocument,
+    waiting_for::{notices, waiting_for},
+};
 use crate::{
     node::Node,
     steps::{dossier::Dossier, gates::weights},
@@ -22,10 +25,8 @@ use crate::{
         StoreError, holds,
         hosted::{HostState, HostedJob},
         jobs::{HomeJob, HomeState},
-        ledger, outbox,
+        ledger,
         peers::{self, HeldOutput},
-        reclaims::{self, Notices},
-        waits,
     },
     text::Language,
 };
@@ -418,7 +419,7 @@ impl HostedOutputDocument {
 }
 
 /// A receipt that was verified before it was stored.
-fn peek(receipt: &Signed<Receipt>) -> Result<Receipt, StoreError> {
+pub(super) fn peek(receipt: &Signed<Receipt>) -> Result<Receipt, StoreError> {
     receipt
         .peek_unverified()
         .map_err(|error| StoreError::Damaged { what: "receipt", problem: error.to_string() })
@@ -434,14 +435,6 @@ fn charged(node: &Node, job: JobId, before: u32) -> Result<i64, StoreError> {
     node.store.read(|connection| ledger::charged_between(connection, job, 1, before))
 }
 
-/// What is known of notices to a job that is not over.
-fn notices(node: &Node, job: &HomeJob) -> Result<Notices, StoreError> {
-    if job.state.is_final() {
-        return Ok(Notices::default());
-    }
-    node.store.read(|connection| reclaims::at_home(connection, job.id))
-}
-
 fn exit_code(exit: &Exit) -> Option<i32> {
     match exit {
         Exit::Code(code) => Some(*code),
@@ -452,48 +445,4 @@ fn exit_code(exit: &Exit) -> Option<i32> {
         | Exit::SiteFault(_)
         | Exit::Reclaimed => None,
     }
-}
-
-/// What an unfinished job waits for: the last trouble of its outgoing work, else what comes next.
-fn waiting_for(node: &Node, job: &HomeJob) -> Result<Option<String>, StoreError> {
-    let (trouble, holds) = node
-        .store
-        .read(|connection| Ok((outbox::last_error(connection, job.id)?, holds::of(connection, job.id)?)))?;
-    if trouble.is_some() {
-        return Ok(trouble);
-    }
-    let reasons: Vec<&str> =
-        holds.iter().filter(|hold| hold.is_open()).map(|hold| hold.reason.as_str()).collect();
-    if !reasons.is_empty() && !job.state.is_final() {
-        return Ok(Some(format!("release of {}", reasons.join(", "))));
-    }
-    let host = || job.host.as_ref().map_or("the host", MemberId::as_str);
-    let site = || job.site.as_ref().map_or("the site", SiteId::as_str);
-    let notices = notices(node, job)?;
-    Ok(match job.state {
-        HomeState::Waiting if job.attempt > 1 => {
-            Some("a site that it goes on at; home decides on it anew".to_owned())
-        }
-        HomeState::Waiting => {
-            let others = node.store.read(|connection| waits::of(connection, job.id))?;
-            let names: Vec<String> = others.iter().map(ToString::to_string).collect();
-            Some(format!(
-                "end of {}",
-                if names.is_empty() { "nothing any more".to_owned() } else { names.join(", ") }
-            ))
-        }
-        HomeState::Offered => Some(format!("answer of {}", host())),
-        HomeState::Admitted if notices.reclaimed > 0 => Some(format!(
-            "room at {}, whose owner needed its place; it goes on there from what it saved",
-            site()
-        )),
-        HomeState::Admitted => Some(format!("inputs and room at {}", site())),
-        HomeState::Running if notices.notice_at.is_some() => Some(format!(
-            "the end of its notice at {}: {} needs the place for its own jobs, and it saves its work and waits again",
-            site(),
-            host()
-        )),
-        HomeState::Running => Some(format!("end of the run at {}", site())),
-        HomeState::Completed | HomeState::Failed | HomeState::Cancelled | HomeState::Refused => None,
-    })
 }
