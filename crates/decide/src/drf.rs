@@ -42,6 +42,27 @@ pub fn serve(capacity: Resources, claimants: &[Claimant<'_>]) -> Served {
         memory_bytes: free.memory_bytes.saturating_sub(holds.memory_bytes),
         gpus: free.gpus.saturating_sub(holds.gpus),
     });
+    let fits = |task| {
+        let left = hand_over(free, task);
+        free = left.unwrap_or(free);
+        left.is_some()
+    };
+    let order = alternate(capacity, claimants, fits);
+    Served { order, free }
+}
+
+/// The order in which all tasks would be served were there room for all of them; shares are parts of `capacity` as in [`serve`].
+#[must_use]
+pub fn line(capacity: Resources, claimants: &[Claimant<'_>]) -> Vec<usize> {
+    alternate(capacity, claimants, |_| true)
+}
+
+/// Task by task, whoever has the lowest share is served, as long as their next task fits.
+fn alternate(
+    capacity: Resources,
+    claimants: &[Claimant<'_>],
+    mut fits: impl FnMut(Resources) -> bool,
+) -> Vec<usize> {
     let mut order = Vec::new();
     let turns = claimants.iter().enumerate().map(|(place, claimant)| {
         Reverse(Turn {
@@ -55,33 +76,33 @@ pub fn serve(capacity: Resources, claimants: &[Claimant<'_>]) -> Served {
     while let Some(Reverse(turn)) = turns.pop() {
         let claimant = &claimants[turn.place];
         // What does not fit now never will, for nothing comes back: whoever wants it is out.
-        let Some((left, holds)) =
-            claimant.tasks.get(turn.served).and_then(|task| hand_over(free, turn.holds, *task))
-        else {
+        let Some(task) = claimant.tasks.get(turn.served).copied().filter(|task| fits(*task)) else {
             continue;
         };
-        free = left;
         order.push(turn.place);
+        let holds = together(turn.holds, task);
         let share = share(holds, claimant.weight, capacity);
         turns.push(Reverse(Turn { share, holds, served: turn.served + 1, ..turn }));
     }
-    Served { order, free }
+    order
 }
 
-/// What is left, and what is held then; nothing where the task does not fit.
-fn hand_over(free: Resources, holds: Resources, task: Resources) -> Option<(Resources, Resources)> {
-    let left = Resources {
+/// What is left; nothing where the task does not fit.
+fn hand_over(free: Resources, task: Resources) -> Option<Resources> {
+    Some(Resources {
         cpu_cores: free.cpu_cores.checked_sub(task.cpu_cores)?,
         memory_bytes: free.memory_bytes.checked_sub(task.memory_bytes)?,
         gpus: free.gpus.checked_sub(task.gpus)?,
-    };
-    // Holding more than there is was possible before; it is as much as can be counted.
-    let holds = Resources {
+    })
+}
+
+/// Both. Holding more than there is was possible before; it is as much as can be counted.
+pub(crate) fn together(holds: Resources, task: Resources) -> Resources {
+    Resources {
         cpu_cores: holds.cpu_cores.saturating_add(task.cpu_cores),
         memory_bytes: holds.memory_bytes.saturating_add(task.memory_bytes),
         gpus: holds.gpus.saturating_add(task.gpus),
-    };
-    Some((left, holds))
+    }
 }
 
 /// A claimant waiting for its turn; the least is next.

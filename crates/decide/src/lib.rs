@@ -23,4 +23,5 @@ pub mod reclaim;
 pub mod settle;
 pub mod shapley;
 pub mod standing;
+pub mod turns;
 pub mod verdict;

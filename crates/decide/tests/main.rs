@@ -29,3 +29,4 @@ mod rules;
 mod settle;
 mod shapley;
 mod standing;
+mod turns;
