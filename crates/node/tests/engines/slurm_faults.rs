@@ -21,6 +21,7 @@ mod nodes;
 mod notice;
 mod operator;
 mod owner_first;
+mod saved;
 mod set;
 mod way;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A program between the engine and its cluster, that loses a submission or a notice at a moment of the test's choosing.
+//! A program between the engine and its cluster, that loses a submission, a notice or an archive at a moment of the test's choosing.
 
 use std::{
     fs,
@@ -12,13 +12,13 @@ use sta_node::engines::{Engine, slurm::SlurmEngine};
 
 use super::{BadSite, HonestJob};
 
-/// Passes everything on, but for the next script that submits or gives notice, when the file `trap` says what is to become of it.
+/// Passes everything on, but for the next script that submits, gives notice, or packs or unpacks what a job saved, when the file `trap` says what is to become of it.
 const GATE: &str = r#"#!/bin/sh
 directory=$1
 shift
 script=$(mktemp "$directory/script.XXXXXX")
 cat >"$script"
-grep -Eq 'sbatch .*--parsable|>.notice ' "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
+grep -Eq 'sbatch .*--parsable|>.notice |tar --(create|extract)' "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
 case ${trap:-} in
   fails-before) echo 'the login node went away' >&2; exit 255 ;;
   fails-after) "$@" <"$script" >/dev/null; echo 'the login node went away' >&2; exit 255 ;;
