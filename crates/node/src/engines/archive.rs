@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a job saved, as one file that goes to another site: how a job names it, and which archives are taken, whoever made them.
 //!
-//! Directories, files, and links that stay inside. What is taken holds each name once and nothing below a link, so that whoever
+//! Directories, files, and links that stay inside, in the format of GNU tar (ustar with long names). What is taken holds each name once and nothing below a link, so that whoever
 //! unpacks it into an empty directory writes nowhere else.
 
 use std::{
@@ -11,6 +11,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use nix::errno::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::{EngineError, EngineJob, RunId, StagedInput};
@@ -21,6 +22,10 @@ pub const CHECKPOINT_INPUT: &str = ".sta-checkpoint.tar";
 pub const CHECKPOINT_BYTES_MAX: u64 = 1 << 40;
 /// The most directories, files and links in one.
 pub(super) const ENTRIES_MAX: usize = 1 << 20;
+/// The most bytes that the names in one have together, those above them counted once: whoever looks through it holds them in memory.
+const NAMES_BYTES_MAX: usize = 256 << 20;
+/// The longest entry that only says more of the next one, such as a long name, in bytes: the reader holds it in memory.
+const REMARK_BYTES_MAX: u64 = 64 << 10;
 /// What an archive is divided into, in bytes; two of them, empty, end it.
 const BLOCK_BYTES: u64 = 512;
 
@@ -83,10 +88,11 @@ impl Unfit {
 
 impl From<io::Error> for Unfit {
     fn from(error: io::Error) -> Self {
-        // What no system call said, the reader found in the archive.
-        match error.raw_os_error() {
-            Some(_) => Self::Disk(error),
-            None => Self::Never(format!("it does not read: {error}")),
+        const NEVER: [Errno; 2] = [Errno::EACCES, Errno::ENAMETOOLONG];
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(said) if !NEVER.contains(&said) => Self::Disk(error),
+            // What no system call said, the reader found in the archive.
+            Some(_) | None => Self::Never(format!("it does not read: {error}")),
         }
     }
 }
@@ -113,28 +119,54 @@ pub(super) enum Kind {
 
 /// Reads an archive through, without the contents of its files, and finds whether it may be unpacked.
 pub(super) fn check(archive: &Path) -> Result<(), Unfit> {
-    // Whether each is a directory; those of which only something below them was seen are.
-    let mut seen: BTreeMap<PathBuf, bool> = BTreeMap::new();
-    let mut listed = 0;
-    each(archive, |found, _| {
-        listed += 1;
-        if listed > ENTRIES_MAX {
-            return Err(Unfit::Never(format!("it holds more than {ENTRIES_MAX} files")));
-        }
-        let (path, is_directory) = (found.path, found.kind == Kind::Directory);
+    let mut seen = Seen::default();
+    each(archive, |Found { path, kind, .. }, _| {
+        let is_directory = kind == Kind::Directory;
         for above in path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
-            if !*seen.entry(above.to_owned()).or_insert(true) {
+            if !seen.is_directory(above)? {
                 let (path, above) = (path.display(), above.display());
                 return Err(Unfit::Never(format!("`{path}` lies below `{above}`, which is no directory")));
             }
         }
-        match seen.insert(path.clone(), is_directory) {
+        match seen.note(&path, is_directory)? {
             Some(before) if !(before && is_directory) => {
                 Err(Unfit::Never(format!("it holds `{}` twice", path.display())))
             }
             Some(_) | None => Ok(()),
         }
     })
+}
+
+/// The names that were seen in an archive, and whether each is a directory.
+#[derive(Default)]
+struct Seen {
+    names: BTreeMap<PathBuf, bool>,
+    bytes: usize,
+}
+
+impl Seen {
+    /// Whether the name is a directory, as one is of which only something below it was seen.
+    fn is_directory(&mut self, name: &Path) -> Result<bool, Unfit> {
+        match self.names.get(name) {
+            Some(is_directory) => Ok(*is_directory),
+            None => self.note(name, true).map(|_| true),
+        }
+    }
+
+    /// Notes a name, and says whether it was seen as a directory before; none where it was not seen.
+    fn note(&mut self, name: &Path, is_directory: bool) -> Result<Option<bool>, Unfit> {
+        let before = self.names.insert(name.to_owned(), is_directory);
+        if before.is_none() {
+            self.bytes += name.as_os_str().len();
+        }
+        if self.names.len() > ENTRIES_MAX {
+            return Err(Unfit::Never(format!("it holds more than {ENTRIES_MAX} files")));
+        }
+        if self.bytes > NAMES_BYTES_MAX {
+            return Err(Unfit::Never(format!("its names are longer than {NAMES_BYTES_MAX} bytes")));
+        }
+        Ok(before)
+    }
 }
 
 /// Gives everything in an archive, in its order, with the content of each file.
@@ -150,7 +182,7 @@ pub(super) fn each(
     if !has_end(&mut file, length)? {
         return Err(Unfit::Never("it has no end as an archive has".to_owned()));
     }
-    let mut archive = Archive::new(file);
+    let mut archive = Archive::new(look_over(file)?);
     for entry in archive.entries_with_seek()? {
         let mut entry = entry?;
         if entry.raw_file_position().saturating_add(entry.header().entry_size()?) > length {
@@ -161,6 +193,36 @@ pub(super) fn each(
         }
     }
     Ok(())
+}
+
+/// Looks at the headers alone: the reader would hold what some kinds of entries say in memory, however much that is. Those that
+/// say how long the next one is (the extended headers of POSIX) would have it read other headers than these.
+fn look_over(file: File) -> Result<File, Unfit> {
+    let mut archive = Archive::new(file);
+    for entry in archive.entries_with_seek()?.raw(true) {
+        let entry = entry?;
+        let (kind, name) = (entry.header().entry_type(), entry.path()?);
+        let is_remark = matches!(kind, EntryType::GNULongName | EntryType::GNULongLink);
+        let is_known = is_remark
+            || matches!(
+                kind,
+                EntryType::Directory | EntryType::Regular | EntryType::Continuous | EntryType::Symlink
+            );
+        if !is_known {
+            return Err(other_kind(&name));
+        }
+        if is_remark && entry.header().entry_size()? > REMARK_BYTES_MAX {
+            return Err(Unfit::Never(format!("it says more of a file than {REMARK_BYTES_MAX} bytes")));
+        }
+    }
+    let mut file = archive.into_inner();
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Hard links are among them: an archive of ours has none, and what one would write to is another file.
+fn other_kind(name: &Path) -> Unfit {
+    Unfit::Never(format!("`{}` in it is neither a directory nor a file nor a link", name.display()))
 }
 
 /// Whether it ends with two empty blocks, as one does that is whole.
@@ -195,11 +257,7 @@ fn found(entry: &Entry<'_, File>) -> Result<Option<Found>, Unfit> {
             }
             Kind::Link(target)
         }
-        // Hard links among them: an archive of ours has none, and what one would write to is another file.
-        _ => {
-            let path = path.display();
-            return Err(Unfit::Never(format!("`{path}` in it is neither a directory nor a file nor a link")));
-        }
+        _ => return Err(other_kind(&path)),
     };
     Ok(Some(Found { path, kind, mode: header.mode()? & 0o777, modified_s: header.mtime()? }))
 }

@@ -198,7 +198,7 @@ impl Engine for LocalEngine {
         self.apart(move |inner| {
             inner.finished(run)?;
             let _turn = take_turn(&inner.directory(run))?;
-            inner.saved(run.job).pack(run)
+            inner.saved(run.job).pack(run, inner.job_uid(run))
         })
     }
     fn wipe_checkpoint(&self, job: JobId) -> Answer<'_, ()> {

@@ -101,7 +101,7 @@ pub trait Engine: Any + Send + Sync {
     /// The wish could not be made durable.
     fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()>;
 
-    /// What the job has saved so far, as an archive (POSIX tar) on this machine, for another site to go on from; none where it saved
+    /// What the job has saved so far, as an archive (tar, of GNU's form) on this machine, for another site to go on from; none where it saved
     /// nothing. `run` is the last attempt that ended here. The archive stays until [`Engine::wipe_checkpoint`], or until an attempt
     /// goes on here. May take as long as there is much of it.
     ///

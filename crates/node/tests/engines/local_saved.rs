@@ -20,7 +20,7 @@ fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
     for (kind, name, more) in entries {
         let mut header = tar::Header::new_gnu();
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
-        let content = if *kind == EntryType::Regular { more } else { "" };
+        let content = if matches!(*kind, EntryType::Regular | EntryType::GNULongName) { more } else { "" };
         if content.is_empty() {
             header.set_link_name_literal(more).unwrap();
         }
@@ -59,7 +59,7 @@ fn left(site: &LocalSite) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn an_archive_that_leads_elsewhere_is_refused_and_nothing_is_written() {
-    use EntryType::{Block, Char, Fifo, Link, Regular, Symlink};
+    use EntryType::{Block, Char, Fifo, GNULongName, GNUSparse, Link, Regular, Symlink, XHeader};
     let (site, outside) = (LocalSite::new(), TempDir::new().unwrap());
     let engine = site.open();
     let file = outside.path().join("archive");
@@ -94,7 +94,13 @@ async fn an_archive_that_leads_elsewhere_is_refused_and_nothing_is_written() {
         (vec![(Char, "c", "")], "`c` in it is neither a directory nor a file nor a link".to_owned()),
         (vec![(Fifo, "p", "")], "`p` in it is neither a directory nor a file nor a link".to_owned()),
     ];
-    for (entries, reason) in cases {
+    let long = "x".repeat(70_000);
+    let hungry = [
+        (vec![(GNUSparse, "s", "")], "`s` in it is neither a directory nor a file nor a link".to_owned()),
+        (vec![(XHeader, "x", "")], "`x` in it is neither a directory nor a file nor a link".to_owned()),
+        (vec![(GNULongName, "n", &*long)], "it says more of a file than 65536 bytes".to_owned()),
+    ];
+    for (entries, reason) in cases.into_iter().chain(hungry) {
         fs::write(&file, archive(&entries)).unwrap();
         let job = coming_with(&file, "echo never");
         let error = engine.submit(&job).await.unwrap_err();

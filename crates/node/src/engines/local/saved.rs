@@ -86,7 +86,7 @@ impl<'a> Saved<'a> {
     }
 
     /// Makes the archive; none where nothing is saved. Whoever calls holds the lock of an attempt that ended.
-    pub(super) fn pack(&self, run: RunId) -> Result<Option<PathBuf>, EngineError> {
+    pub(super) fn pack(&self, run: RunId, uid: Option<u32>) -> Result<Option<PathBuf>, EngineError> {
         let (directory, new, archive) = (self.directory(), self.beside("new"), self.beside("tar"));
         if archive.is_file() {
             return Ok(Some(archive));
@@ -94,7 +94,7 @@ impl<'a> Saved<'a> {
         if !directory.is_dir() {
             return Ok(None);
         }
-        let packed = pack(&directory, &new).and_then(|packed| {
+        let packed = pack(&directory, &new, uid).and_then(|packed| {
             if packed {
                 archive::check(&new)?;
             }
@@ -118,7 +118,8 @@ impl<'a> Saved<'a> {
         for directory in [self.directory(), self.beside("part")] {
             remove_tree(&directory)?;
         }
-        ["tar", "new", "from"].iter().try_for_each(|what| remove_file(&self.beside(what)))
+        // What is half made first: who is at it does not find it then, and makes none of it.
+        ["new", "tar", "from"].iter().try_for_each(|what| remove_file(&self.beside(what)))
     }
 }
 
@@ -131,7 +132,7 @@ fn remove_file(path: &Path) -> Result<(), EngineError> {
 
 /// Writes what lies in a directory into a new archive; false, and no archive, where nothing does. All processes of the job have
 /// ended, so that nobody changes anything meanwhile.
-fn pack(directory: &Path, archive: &Path) -> Result<bool, Unfit> {
+fn pack(directory: &Path, archive: &Path, uid: Option<u32>) -> Result<bool, Unfit> {
     let found = list(directory)?;
     if found.is_empty() {
         return Ok(false);
@@ -153,7 +154,12 @@ fn pack(directory: &Path, archive: &Path) -> Result<bool, Unfit> {
             Kind::File => {
                 let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
                 let file = OpenOptions::new().read(true).custom_flags(flags).open(directory.join(&path))?;
-                let bytes = file.metadata()?.len();
+                let metadata = file.metadata()?;
+                // Whatever the job did, what we can read and it could not is not its work.
+                if uid.is_some_and(|uid| uid != metadata.uid()) || !metadata.is_file() {
+                    return Err(Unfit::Never(format!("`{}` is not the job's own file", path.display())));
+                }
+                let bytes = metadata.len();
                 header.set_entry_type(EntryType::Regular);
                 header.set_size(bytes);
                 builder.append_data(&mut header, path, file.take(bytes))?;

@@ -144,8 +144,9 @@ impl Inner {
     /// Removes the archive of a job: an attempt is to go on from it here, or none at all.
     pub(super) fn remove_archive(&self, job: JobId) -> Result<(), EngineError> {
         let (archive, new) = self.archive(job);
-        remove(&archive)?;
-        remove(&new)
+        // What is half made first: who is at it does not find it then, and makes none of it.
+        remove(&new)?;
+        remove(&archive)
     }
 }
 
