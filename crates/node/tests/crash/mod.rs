@@ -18,6 +18,7 @@ use std::{
 };
 
 mod cluster;
+mod elsewhere;
 mod held;
 mod notice;
 mod pair;

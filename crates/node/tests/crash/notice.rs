@@ -20,7 +20,7 @@ use super::{
 };
 
 /// How long all of it may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 /// How far the guest counts, ten times a second at best.
 const COUNT: u32 = 200;
 /// How many jobs the owner hands in, one after the other.
@@ -35,7 +35,7 @@ fn small(treaty: &str) -> String {
     small.replace("grace_s = 30", "grace_s = 2")
 }
 
-fn spec(name: &str, project: &str, cpu_cores: u32, script: &str, output: &str) -> JobSpec {
+pub(super) fn spec(name: &str, project: &str, cpu_cores: u32, script: &str, output: &str) -> JobSpec {
     JobSpec {
         version: 1,
         name: name.to_owned(),
@@ -67,19 +67,24 @@ fn spec(name: &str, project: &str, cpu_cores: u32, script: &str, output: &str) -
     }
 }
 
-fn counting() -> JobSpec {
-    let script = format!(
+/// Counts in a file, which it saves when it has to leave.
+pub(super) fn counting_to(count: u32) -> String {
+    format!(
         "echo ran; trap 'cp counted $STA_CHECKPOINT_DIR/counted; exit 75' TERM
          cp $STA_CHECKPOINT_DIR/counted . 2>/dev/null; i=$(cat counted 2>/dev/null | wc -l)
-         while [ $i -lt {COUNT} ]; do i=$((i + 1)); echo $i >> counted; sleep 0.1; done"
-    );
+         while [ $i -lt {count} ]; do i=$((i + 1)); echo $i >> counted; sleep 0.1; done"
+    )
+}
+
+fn counting() -> JobSpec {
+    let script = counting_to(COUNT);
     let checkpoint = Some(Checkpoint { on_signal: true, every_s: None });
     JobSpec { checkpoint, ..spec("guest", "crossing", 1, &script, "counted") }
 }
 
 /// A job, what hands it in, and whether that was answered.
-struct Asked {
-    id: JobId,
+pub(super) struct Asked {
+    pub(super) id: JobId,
     who: &'static str,
     home: &'static str,
     request: Value,
@@ -87,7 +92,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(pair: &Pair, (who, home): (&'static str, &'static str), spec: JobSpec) -> Self {
+    pub(super) fn new(pair: &Pair, (who, home): (&'static str, &'static str), spec: JobSpec) -> Self {
         let id = new_id();
         Self { id, who, home, request: request_of(&pair.profile_of(who), id, spec), answered: false }
     }
@@ -99,8 +104,14 @@ impl Asked {
         pair.look(self.home, &sql).pop().unwrap_or_default()
     }
 
+    /// At which site home has it.
+    pub(super) fn site(&self, pair: &Pair) -> String {
+        let sql = format!("SELECT site FROM jobs WHERE id = '{}'", self.id);
+        pair.look(self.home, &sql).pop().unwrap_or_default()
+    }
+
     /// Goes on until the job is in that state, through whatever deaths.
-    async fn until(&mut self, pair: &Pair, nodes: &mut Nodes, state: &str, began: Instant) {
+    pub(super) async fn until(&mut self, pair: &Pair, nodes: &mut Nodes, state: &str, began: Instant) {
         loop {
             nodes.revive(pair);
             if !self.answered {
@@ -144,7 +155,7 @@ fn a_guest_that_leaves_while_its_host_dies_again_and_again_comes_to_its_end_once
     });
 }
 
-async fn quiet(pair: &Pair, nodes: &mut Nodes, began: Instant) {
+pub(super) async fn quiet(pair: &Pair, nodes: &mut Nodes, began: Instant) {
     let owed =
         || MEMBERS.iter().flat_map(|member| pair.look(member, "SELECT kind FROM outbox")).collect::<Vec<_>>();
     while !owed().is_empty() {
