@@ -41,7 +41,7 @@ pub enum TakeBackAnswer {
     Stays(Vec<Refusal>),
 }
 
-/// What a job has saved of its work, in one file: a tar archive (POSIX.1-2001, pax) of its checkpoint directory.
+/// What a job has saved of its work, in one file: a tar archive in the form of GNU tar, of its checkpoint directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedWork {

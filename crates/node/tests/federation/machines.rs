@@ -15,15 +15,13 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use sta_node::{
     engines::{
-        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Objection, Observation, Outcome,
-        OutputFile, RunId, Stream, Usage,
+        Answer, Capacity, Engine, EngineError, EngineJob, Exit, LogChunk, Objection, Observation, RunId,
+        Stream,
     },
     outside::Clock,
     store::hosted::{self, HostState},
 };
 use sta_protocol::{
-    digest::Sha256Digest,
-    federation::UsageSources,
     ids::{JobId, SiteId},
     keys::PublicKey,
     treaty::Resources,
@@ -32,6 +30,8 @@ use sta_protocol::{
 use super::chance::{Random, SimClock};
 
 mod notice;
+mod outputs;
+mod saved;
 mod suspension;
 
 /// How long a job that is told to end takes to do so.
@@ -206,6 +206,7 @@ impl SimEngine {
             broken.push(format!("job {id} began at {} without its input `{}`", self.site, input.name));
         }
         let (at, cores_asked) = (job.begins_at, job.job.cpu_cores);
+        broken.extend(self.begins_from(state, id));
         let starts = state.starts.entry(id.job).or_default();
         starts.push(Start { site: self.site.clone(), attempt: id.attempt, at });
         if starts.iter().filter(|start| start.attempt == id.attempt).count() > 1 {
@@ -304,50 +305,6 @@ impl SimEngine {
         }
     }
 
-    fn outcome(&self, id: RunId, job: &Job) -> Outcome {
-        let mut random = Random::of(self.machines.seed, &format!("outputs of {id}"));
-        let (mut outputs, mut outputs_missing) = (Vec::new(), Vec::new());
-        for name in &job.job.outputs {
-            if job.began && random.percent(85) {
-                outputs.push(self.write_output(id, name, job.wiped));
-            } else {
-                outputs_missing.push(name.clone());
-            }
-        }
-        let started_at = if job.began { job.begins_at } else { job.ends_at };
-        let wall_ms = u64::try_from(job.ends_at.duration_since(started_at).as_millis())
-            .expect("an end after its beginning");
-        Outcome {
-            exit: job.exit.clone(),
-            started_at,
-            ended_at: job.ends_at,
-            usage: Usage {
-                wall_ms,
-                cpu_ms: wall_ms,
-                memory_peak_bytes: 1 << 20,
-                sources: UsageSources::default(),
-            },
-            tasks: Vec::new(),
-            limits_enforced: vec!["time-limit".to_owned()],
-            outputs,
-            outputs_missing,
-        }
-    }
-
-    fn write_output(&self, id: RunId, name: &str, wiped: bool) -> OutputFile {
-        let content = format!("{name} of {id}\n").repeat(20).into_bytes();
-        let path = self.output_file(id, name);
-        if !wiped && !path.exists() {
-            fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).expect("room for outputs");
-            fs::write(&path, &content).expect("room for outputs");
-        }
-        OutputFile { name: name.to_owned(), bytes: content.len() as u64, sha256: Sha256Digest::of(&content) }
-    }
-
-    fn output_file(&self, id: RunId, name: &str) -> PathBuf {
-        self.directory.join("machines").join(self.site.as_str()).join(id.to_string()).join(name)
-    }
-
     fn submit_now(&self, job: &EngineJob) -> Result<(), EngineError> {
         let mut state = self.machines.lock();
         let failure = self.failure(&mut state);
@@ -433,6 +390,10 @@ impl Engine for SimEngine {
 
     fn reclaim(&self, id: RunId, grace: Duration) -> Answer<'_, ()> {
         Box::pin(async move { self.give_notice_now(id, grace) })
+    }
+
+    fn pack_checkpoint(&self, run: RunId) -> Answer<'_, Option<PathBuf>> {
+        Box::pin(async move { self.pack_now(run) })
     }
 
     fn suspend(&self, id: RunId) -> Answer<'_, ()> {

@@ -97,7 +97,6 @@ impl FakeEngine {
     }
 
     /// Which archive of what it saved elsewhere the attempt came with, and what that holds.
-    #[allow(dead_code, reason = "for tests of jobs that go on elsewhere")]
     pub(crate) fn came_with(&self, id: RunId) -> Option<(Sha256Digest, Vec<u8>)> {
         let jobs = self.jobs.lock().unwrap();
         let input = jobs.get(&id)?.0.saved_input()?;
