@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sta_node::engines::{
-    Engine,
+    Engine, RunId,
     slurm::{SlurmConfig, SlurmEngine},
 };
 use sta_protocol::{
     ids::SiteId,
-    job::{Checkpoint, JobSpec},
+    job::{Checkpoint, JobSpec, Objective},
     treaty::{Resources, Sharing, Treaty},
 };
 
@@ -285,4 +285,61 @@ async fn a_guest_stays_while_its_going_would_not_help_and_leaves_once_it_does(si
     meeting.completes(meeting.owner, &wide).await;
     meeting.guest.post("ada", &format!("/v1/jobs/{guest}/cancel"), &json!({})).await.ok();
     meeting.guest.wait_for("ada", &guest, "cancelled").await;
+}
+
+/// The way home from a cluster; how its archives are made and read on each kind of site, the conformance suite has.
+#[tokio::test]
+async fn a_guest_that_had_to_leave_a_cluster_goes_home_with_what_it_saved() {
+    let Some(site) = BadSite::of("22.").await else { return };
+    emptied(&site).await;
+    let cluster = &site.turn.cluster;
+    let world = World::on_cluster(shared(&site), terms(cluster, "juelich")).await;
+    world.run();
+    let meeting = Meeting { owner: &world.de, guest: &world.ca, site: "juelich", cluster };
+    let _other = OtherLoad::on(cluster, &cluster.nodes[1..]);
+    let filler = JobSpec {
+        command: vec!["wait".to_owned()],
+        cpu_cores: 64,
+        sites_allowed: vec!["quebec-hydro".parse().unwrap()],
+        ..spec()
+    };
+    let filler = meeting.of_guest(&filler, "running").await;
+    // Until the members have told each other of their sites.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let sites_allowed = ["quebec-hydro", "juelich"].map(|site| site.parse().unwrap()).to_vec();
+    let guest = JobSpec { sites_allowed, objective: Objective::SOONEST, ..meeting.counting() };
+    let guest = meeting.of_guest(&guest, "running").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let burst = submitted(meeting.owner, &meeting.shell("burst", 3, "sleep 60", &[])).await;
+    meeting.owner.wait_for("ada", &burst, "running").await;
+    meeting.guest.post("ada", &format!("/v1/jobs/{filler}/cancel"), &json!({})).await.ok();
+    let began = Instant::now();
+    let told = loop {
+        let told = meeting.guest.get("ada", &format!("/v1/jobs/{guest}")).await.ok();
+        if told["site"] == "quebec-hydro" && told["state"] == "running" {
+            break told;
+        }
+        assert!(began.elapsed() < crate::engines::PATIENCE, "it never goes home: {told}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!((kinds(&told), &told["attempt"]), (vec!["reclaimed", "cancelled"], &json!(3)), "{told}");
+    let run = RunId { job: guest.parse().unwrap(), attempt: 3 };
+    let (_, archive) = world.ca.engine.came_with(run).expect("it came with what it saved");
+    let mut archive = tar::Archive::new(&archive[..]);
+    let mut counted = String::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap().ends_with("counted") {
+            std::io::Read::read_to_string(&mut entry, &mut counted).unwrap();
+        }
+    }
+    let lines = counted.lines().count();
+    let so_far: String = (1..=lines).map(|number| format!("{number}\n")).collect();
+    assert!(lines > 10 && counted == so_far, "what it had counted until it left: {counted}");
+    for (node, job) in [(meeting.owner, &burst), (meeting.guest, &guest)] {
+        node.post("ada", &format!("/v1/jobs/{job}/cancel"), &json!({})).await.ok();
+        node.wait_for("ada", job, "cancelled").await;
+    }
+    meeting.guest.stands_as_replayed().await;
+    assert!(meeting.guest.stands_as_beside(meeting.owner).await > 0);
 }
