@@ -97,7 +97,7 @@ fn hand_over(free: Resources, task: Resources) -> Option<Resources> {
 }
 
 /// Both. Holding more than there is was possible before; it is as much as can be counted.
-pub(crate) fn together(holds: Resources, task: Resources) -> Resources {
+fn together(holds: Resources, task: Resources) -> Resources {
     Resources {
         cpu_cores: holds.cpu_cores.saturating_add(task.cpu_cores),
         memory_bytes: holds.memory_bytes.saturating_add(task.memory_bytes),

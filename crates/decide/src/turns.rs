@@ -8,7 +8,7 @@
 use sta_protocol::treaty::Resources;
 
 use crate::{
-    drf::{Claimant, line, serve, together},
+    drf::{Claimant, line},
     karma::{Account, Karma, KarmaError},
 };
 
@@ -34,11 +34,13 @@ pub struct Turn {
     pub task: usize,
 }
 
-/// The order of all tasks that wait, where guests may have `capacity` of the site and members are guaranteed so many millionths of
-/// their shares: first those for which there is room now, then the others as if there were. A member's tasks keep their order.
+/// The order of all tasks that wait at a site of that capacity, where members are guaranteed so many millionths of their shares. A
+/// member's tasks keep their order.
 ///
-/// Who holds more for its weight comes after who holds less. One that may use nothing in this quantum and holds nothing has its first
-/// task served in turn, and the further ones behind the others'.
+/// Who holds more for its weight comes after who holds less; of those alike, whoever has most credits for each slice of its share comes
+/// first, then the first in the list. One that may use nothing in this quantum and holds nothing has its first task served in turn, and
+/// the further ones behind the others'. Whether there is room now changes nothing: what is large would else wait for ever behind what is
+/// small, and [`crate::backfill`] lets begin what fits meanwhile.
 ///
 /// # Errors
 /// Credits cannot be kept so.
@@ -49,28 +51,23 @@ pub fn order(
 ) -> Result<Vec<Turn>, KarmaError> {
     let accounts = members.iter().map(|member| member.account).collect();
     let demands: Vec<u64> = members.iter().map(|member| member.demand).collect();
-    let quantum = Karma::new(guaranteed_ppm, accounts)?.quantum(&demands)?;
+    let mut karma = Karma::new(guaranteed_ppm, accounts)?;
+    let places = karma.order().to_vec();
+    let quantum = karma.quantum(&demands)?;
     let allocations: Vec<u64> = quantum.members.iter().map(|outcome| outcome.allocation).collect();
-    let mut claimants: Vec<Claimant<'_>> = members
-        .iter()
-        .zip(weights(&allocations))
-        .map(|(member, weight)| Claimant { weight, holds: member.holds, tasks: member.tasks })
-        .collect();
+    let weights = weights(&allocations);
+    let claimant = |member: &usize| {
+        let Member { holds, tasks, .. } = members[*member];
+        Claimant { weight: weights[*member], holds, tasks }
+    };
+    let claimants: Vec<Claimant<'_>> = places.iter().map(claimant).collect();
     let mut next = vec![0; members.len()];
-    let mut turn = |member: usize| {
+    let turn = |place: usize| {
+        let member = places[place];
         next[member] += 1;
         Turn { member, task: next[member] - 1 }
     };
-    let with_room = serve(capacity, &claimants).order;
-    let mut turns: Vec<Turn> = with_room.into_iter().map(&mut turn).collect();
-    for Turn { member, .. } in &turns {
-        let claimant = &mut claimants[*member];
-        if let Some((task, others)) = claimant.tasks.split_first() {
-            (claimant.holds, claimant.tasks) = (together(claimant.holds, *task), others);
-        }
-    }
-    turns.extend(line(capacity, &claimants).into_iter().map(turn));
-    Ok(turns)
+    Ok(line(capacity, &claimants).into_iter().map(turn).collect())
 }
 
 /// Weights with the ratios of the allocations, as large as they can be, so that one who has none and counts as 1 is far behind all others.

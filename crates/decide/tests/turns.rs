@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use sta_decide::{
-    drf::{Claimant, serve},
+    drf::{Claimant, line},
     karma::{Account, Karma},
     turns::{Member, Turn, order},
 };
@@ -53,7 +53,7 @@ fn who_lent_before_is_served_more_while_the_others_want_all() {
     let of =
         |credits, demand| Member { account: Account { share: 10, credits }, demand, ..member(10, &tasks) };
     let idle = Member { demand: 0, tasks: &[], ..of(0, 0) };
-    assert_eq!(members(cores(20), &[of(0, 20), of(10, 20), idle]), [0, 1, 1, 0, 1, 1, 0, 0]);
+    assert_eq!(members(cores(20), &[of(0, 20), of(10, 20), idle]), [1, 0, 1, 1, 0, 1, 0, 0]);
 }
 
 #[test]
@@ -74,20 +74,24 @@ fn who_holds_something_waits_until_the_others_have_as_much() {
 }
 
 #[test]
-fn tasks_without_room_come_behind_those_with_room_in_turns_too() {
-    // Of ten cores four are held. The first's second task is too large, the second's third.
-    let first = [cores(1), cores(6), cores(1)];
-    let second = [cores(2), cores(2), cores(2)];
-    let both = [Member { holds: cores(4), ..member(5, &first) }, member(5, &second)];
-    let turns: Vec<(usize, usize)> =
-        order(cores(10), ALL_PPM, &both).unwrap().into_iter().map(|turn| (turn.member, turn.task)).collect();
-    assert_eq!(turns, [(1, 0), (1, 1), (0, 0), (1, 2), (0, 1), (0, 2)]);
+fn a_large_task_keeps_its_turn_where_only_small_ones_have_room() {
+    // Of ten cores four are held, and the first's task wants all ten.
+    let (large, small) = ([cores(10)], [cores(1); 3]);
+    let holding = Member { holds: cores(4), ..member(5, &small) };
+    assert_eq!(members(cores(10), &[holding, member(5, &large)]), [1, 0, 0, 0]);
 }
 
 #[test]
-fn tasks_that_the_site_can_never_hold_keep_a_place() {
+fn of_those_alike_whoever_has_most_credits_for_its_share_comes_first() {
+    let task = [cores(1)];
+    let of = |share, credits| Member { account: Account { share, credits }, ..member(share, &task) };
+    assert_eq!(members(cores(9), &[of(4, 7), of(2, 4), of(2, 3)]), [1, 0, 2]);
+}
+
+#[test]
+fn tasks_of_what_the_site_has_nothing_of_have_turns_and_count_as_nothing() {
     let (gpus, tasks) = ([Resources { gpus: 1, ..NOTHING }; 2], [cores(1); 2]);
-    assert_eq!(members(cores(1), &[member(5, &gpus), member(5, &tasks)]), [1, 0, 0, 1]);
+    assert_eq!(members(cores(1), &[member(5, &gpus), member(5, &tasks)]), [0, 0, 1, 1]);
 }
 
 #[test]
@@ -134,25 +138,23 @@ proptest! {
     }
 
     #[test]
-    fn those_for_which_there_is_room_come_first_as_dominant_resource_fairness_serves_them(
-        capacity in resources(), all in all(),
-    ) {
+    fn what_each_may_use_is_its_weight_in_the_line_of_dominant_resource_fairness(capacity in resources(), all in all()) {
         // Small shares and some of each wanted: allocations are the weights as they are, many times over.
         let some = |of: Of| (1 + of.0 % 5, of.1, 1 + of.2 % 5, of.3, of.4);
         let all: Vec<Of> = all.into_iter().map(some).collect();
         let members = given(&all);
-        let accounts = members.iter().map(|member| member.account).collect();
         let demands: Vec<u64> = members.iter().map(|member| member.demand).collect();
-        let quantum = Karma::new(ALL_PPM, accounts).unwrap().quantum(&demands).unwrap();
+        let mut karma = Karma::new(ALL_PPM, members.iter().map(|member| member.account).collect()).unwrap();
+        let places = karma.order().to_vec();
+        let quantum = karma.quantum(&demands).unwrap();
         let mut claimants = Vec::new();
-        for (member, outcome) in members.iter().zip(&quantum.members) {
-            let weight = u32::try_from(outcome.allocation).unwrap();
-            claimants.push(Claimant { weight, holds: member.holds, tasks: member.tasks });
+        for place in &places {
+            let weight = u32::try_from(quantum.members[*place].allocation).unwrap();
+            claimants.push(Claimant { weight, holds: members[*place].holds, tasks: members[*place].tasks });
         }
-        let served = serve(capacity, &claimants).order;
+        let expected: Vec<usize> = line(capacity, &claimants).into_iter().map(|place| places[place]).collect();
         let turns = order(capacity, ALL_PPM, &members).unwrap();
-        let first: Vec<usize> = turns.iter().take(served.len()).map(|turn| turn.member).collect();
-        prop_assert_eq!(first, served);
+        prop_assert_eq!(turns.into_iter().map(|turn| turn.member).collect::<Vec<_>>(), expected);
     }
 
     #[test]
