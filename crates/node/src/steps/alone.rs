@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Alone: the virtual-alone ledger at work. Every few seconds the node plays what its member's jobs would have done without the others
-//! ([`super::standing`]); who would run by then is served first at home, and called home from abroad ([`super::moving`]).
+//! ([`super::standing`]); who would run by then is served first at home, and called home from abroad ([`super::moving`]). Of the same
+//! reckoning are the books by which guests of several members have their turns ([`super::turns`]).
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,10 @@ use std::{
 use sta_protocol::ids::JobId;
 use tokio::time::Instant;
 
-use super::{StepError, moving, standing};
+use super::{
+    StepError, moving, standing,
+    turns::{self, Books},
+};
 use crate::{node::Node, store::moves};
 
 /// How often it is played, at most; and no more than one part in so many of the time is spent on it.
@@ -34,6 +38,8 @@ pub struct Played {
     pub began_ms: BTreeMap<JobId, Option<u64>>,
     /// Those that would run by now and wait, wherever they do, the one that would have begun first first.
     pub owed: Vec<JobId>,
+    /// How members stand at the beginning of the quantum under way; nothing while no job of this member waits, nor guests of several.
+    pub(super) books: Books,
 }
 
 impl Shadows {
@@ -55,13 +61,13 @@ impl Shadows {
 }
 
 impl Played {
-    fn of(began_ms: BTreeMap<JobId, Option<u64>>, waiting: &[JobId]) -> Self {
+    fn of(began_ms: BTreeMap<JobId, Option<u64>>, waiting: &[JobId], books: Books) -> Self {
         let began = |job: &JobId| Some((began_ms.get(job).copied().flatten()?, *job));
         let mut owed: Vec<(u64, JobId)> = waiting.iter().filter_map(began).collect();
         owed.sort_unstable();
         owed.truncate(OWED_MAX);
         let owed = owed.into_iter().map(|(_, job)| job).collect();
-        Self { began_ms, owed }
+        Self { began_ms, owed, books }
     }
 }
 
@@ -82,8 +88,10 @@ pub(crate) async fn keep_promise(node: Arc<Node>) {
 
 async fn look(node: &Arc<Node>, kept: &mut moving::Kept) -> Result<(), StepError> {
     // Most of the time nobody waits, and nothing follows from it.
-    let waiting = node.store.read(|connection| moves::waiting(connection, None, WAITING_MAX))?;
-    if waiting.is_empty() {
+    let (waiting, guests_wait) = node.store.read(|connection| {
+        Ok((moves::waiting(connection, None, WAITING_MAX)?, turns::are_needed(node, connection)?))
+    })?;
+    if waiting.is_empty() && !guests_wait {
         node.shadows.are(Played::default());
         return Ok(());
     }
@@ -94,10 +102,13 @@ async fn look(node: &Arc<Node>, kept: &mut moving::Kept) -> Result<(), StepError
         .flat_map(|balance| &balance.jobs)
         .filter(|job| job.home == *node.member() && job.job.finished_ms.is_none());
     let began = unfinished.map(|job| (job.id, job.alone.begin_ms)).collect();
-    node.shadows.are(Played::of(began, &waiting));
+    node.shadows.are(Played::of(began, &waiting, Books::of(&standings)));
     for site in &node.config.sites {
-        // Whoever is owed its place may stand behind others in the line.
+        // Whoever is owed its place, or has its turn now, may stand behind others in the line.
         node.wake_site(&site.id);
+    }
+    if waiting.is_empty() {
+        return Ok(());
     }
     moving::look(node, kept).await
 }

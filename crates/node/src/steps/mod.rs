@@ -58,6 +58,7 @@ pub mod stop_order;
 pub mod submit;
 pub mod training;
 pub mod transfer;
+mod turns;
 pub mod wait;
 mod want;
 pub mod watch;

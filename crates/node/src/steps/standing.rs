@@ -60,7 +60,9 @@ impl Kind {
         }
     }
 
-    fn of(demand: Resources) -> Self {
+    /// By which a job counts that asks for so much.
+    #[must_use]
+    pub fn of(demand: Resources) -> Self {
         if demand.gpus > 0 { Self::Accelerators } else { Self::Cores }
     }
 

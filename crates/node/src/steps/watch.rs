@@ -18,7 +18,7 @@ use sta_protocol::{
 use super::{
     StepError,
     alone::Played,
-    hold, reclaim, retry, run,
+    hold, reclaim, retry, run, turns,
     want::{self, Want},
 };
 use crate::{
@@ -63,10 +63,10 @@ impl Kept {
     }
 }
 
-/// Starts waiting jobs: those of the site's owner first, each in the order in which they came, but those before all others that would
-/// run by now had their member stayed alone. A site that orders its jobs itself
-/// is given them as they come, up to a number; any other while it has room. The first that finds none has its turn reserved, and one behind it
-/// begins only where that stays where it is ([`sta_decide::backfill`]). Where the owner's find no room, here or at the
+/// Starts waiting jobs: those of the site's owner first, in the order in which they came, but those before all others that would
+/// run by now had their member stayed alone; then guests, where they are of several members by [`turns`]. A site that orders its jobs
+/// itself is given them in this order, up to a number; any other while it has room. The first that finds none has its turn reserved, and
+/// one behind it begins only where that stays where it is ([`sta_decide::backfill`]). Where the owner's find no room, here or at the
 /// site, guests are given notice.
 ///
 /// # Errors
@@ -167,10 +167,10 @@ impl Room {
         if self.handed_over_max.is_some() {
             // It orders them by its own priorities, its owner's and its guests'.
             let want::Decision { leave, first_in_want, guests_wait } = self.at_site.clone();
-            let start = ready.into_iter().filter(|job| job.is_own || !guests_wait).collect();
+            let start = ready.into_iter().filter(|job| job.home == self.owner || !guests_wait).collect();
             return Ok(Plan { start, leave, first_in_want });
         }
-        let (own, guests): (Vec<_>, Vec<_>) = ready.iter().partition(|job| job.is_own);
+        let (own, guests): (Vec<_>, Vec<_>) = ready.iter().partition(|job| job.home == self.owner);
         if let Some(plan) = self.give_back(connection, &own)? {
             return Ok(plan);
         }
@@ -207,9 +207,13 @@ impl Room {
     }
 
     /// Those that may start: the owner's that are owed their place, by when they would have begun; its others, by when they came; then
-    /// guests.
+    /// guests, in their members' turns.
     fn line(&self, connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<ReadyJob>, StoreError> {
-        let mut line = line::ready(connection, &self.site, &self.owner, now, limit)?;
+        let mut line = line::ready_of(connection, &self.site, &self.owner, now, limit)?;
+        let left = limit.saturating_sub(u32::try_from(line.len()).unwrap_or(limit));
+        if left > 0 {
+            line.extend(self.guests(connection, now, left)?);
+        }
         // A site that orders its jobs itself has its own line.
         let places = if self.handed_over_max.is_some() { 0 } else { limit as usize };
         let owed = &self.shadows.owed[..places.min(self.shadows.owed.len())];
@@ -217,6 +221,25 @@ impl Room {
         line.retain(|job| first.iter().all(|owed| owed.job != job.job));
         first.extend(line);
         Ok(first)
+    }
+
+    /// Up to `limit` guests that may start. Where the treaty has no `sharing`, nobody keeps books, and they are served as they came.
+    fn guests(
+        &self,
+        connection: &Connection,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ReadyJob>, StoreError> {
+        let Self { site, owner, .. } = self;
+        match self.grace_s {
+            None => line::ready_guests(connection, site, owner, now, limit),
+            Some(_) => {
+                let waiting = line::ready_by_home(connection, site, owner, now, limit)?;
+                let mut guests = turns::in_turns(self.whole, &self.shadows.books, waiting);
+                guests.truncate(limit as usize);
+                Ok(guests)
+            }
+        }
     }
 
     /// Whether the first of the owner's jobs came back from elsewhere, is owed its place, and would find none though all guests left: then

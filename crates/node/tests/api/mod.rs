@@ -33,6 +33,7 @@ mod standing;
 mod stop_orders;
 mod things;
 mod training;
+mod turns;
 mod waiting;
 
 /// A body without ids, times, digests and signatures.

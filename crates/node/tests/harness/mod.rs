@@ -49,6 +49,9 @@ pub(crate) use rows::first_column;
 
 const TREATY: &str = include_str!("../../../../treaties/canada-germany.toml");
 
+/// How many jobs a site that orders them itself is given at once where nothing runs.
+pub(crate) const HANDED_OVER_MAX: u32 = 12;
+
 /// Everybody at a node: name, roles.
 pub(crate) const PEOPLE: [(&str, &[Role]); 6] = [
     ("ada", &[]),
@@ -198,6 +201,10 @@ impl Drop for World {
 }
 
 fn site_config(id: &SiteId, engine: &EngineKind) -> SiteConfig {
+    let handed_over_max = match engine {
+        EngineKind::Fake => HANDED_OVER_MAX,
+        EngineKind::Agent | EngineKind::Local | EngineKind::Slurm(_) => 5000,
+    };
     let engine = match engine {
         EngineKind::Fake | EngineKind::Local | EngineKind::Slurm(_) => {
             SiteEngine::Driven(DrivenEngine::Local)
@@ -208,7 +215,7 @@ fn site_config(id: &SiteId, engine: &EngineKind) -> SiteConfig {
         id: id.clone(),
         engine,
         queue_max: 10,
-        handed_over_max: 5000,
+        handed_over_max,
         flops: FlopsConfig::default(),
         policies: Vec::new(),
     }
