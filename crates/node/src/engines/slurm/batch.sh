@@ -160,6 +160,8 @@ while IFS=: read -r _ controllers group; do
 done </proc/self/cgroup
 rm -f "$run/.room.$index" "$run/stopped.$index"
 times >"$run/.times.$index"
+# What srun started may have heard of the notice before this shell, and be gone by now.
+[ "$steps" = no ] || [ ! -e "$run/notice" ] || told=yes
 stamp ended "$(date +%s%N) $how $status $peak $told $(tail -n 1 "$run/.times.$index")"
 [ "$how" = signal ] && trap - TERM INT HUP USR1 USR2 TSTP CONT && kill "-$status" $$
 exit "$status"
