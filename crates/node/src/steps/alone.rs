@@ -20,7 +20,7 @@ use crate::{node::Node, store::moves};
 
 /// How often it is played, at most; and no more than one part in so many of the time is spent on it.
 const EVERY: Duration = Duration::from_secs(5);
-const PART: u32 = 20;
+const PART: u32 = 50;
 
 /// The most jobs that wait and are looked at for those that are owed their place.
 const WAITING_MAX: u32 = 10_000;
