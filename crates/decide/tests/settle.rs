@@ -177,6 +177,7 @@ fn a_line_takes_its_numbers_from_the_receipt_and_what_was_granted() {
         energy_uwh: 8,
         co2_ug: 9,
         outputs: Vec::new(),
+        handed_back: false,
         saved: None,
         outputs_missing: Vec::new(),
     };

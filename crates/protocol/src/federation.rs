@@ -321,7 +321,10 @@ pub struct Receipt {
     pub outputs: Vec<OutputFile>,
     /// Declared outputs that it did not leave.
     pub outputs_missing: Vec<String>,
-    /// Of a job that home has taken back, what it had saved here: served as an output until home has it.
+    /// Whether the host hands the job back to go on elsewhere, as home asked: then its end here is not its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed_back: bool,
+    /// Of a job that is handed back, what it had saved here, which is served as an output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedWork>,
 }

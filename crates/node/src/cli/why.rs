@@ -64,6 +64,7 @@ fn moved(dossier: &Dossier) -> String {
         let why = match note.why {
             Why::Owed => "at home alone it would run by now",
             Why::Sooner => "another site has room now",
+            Why::Returned => "its host gave it back",
         };
         let MoveNote { site, by, at, attempt, .. } = note;
         if note.kept_by.is_empty() {
@@ -77,7 +78,8 @@ fn moved(dossier: &Dossier) -> String {
             "\nStays at {site} ({by}), asked at {at} before attempt {attempt}, since {why}: kept by {kept}.\n"
         )
     });
-    told.collect()
+    let told: String = told.collect();
+    if dossier.times_moved() == 0 { told } else { told + "Placed anew where it goes on soonest.\n" }
 }
 
 /// Why a job had to leave a site and waits or waited again.

@@ -37,11 +37,15 @@ use crate::{
         StoreError, Tx,
         audit::PendingEntry,
         blob_uses::{self, NeededFile, Side},
+        frozen,
         hosted::{self, HostState, HostedJob},
         jobs,
         outbox::{self, Effect, Lane},
     },
 };
+
+/// The highest number of an attempt: more than all faults, notices and moves that a job may have.
+const ATTEMPT_MAX: u32 = 1000;
 
 /// Answers an offer. The same offer always gets the same answer, also after a crash.
 ///
@@ -58,6 +62,11 @@ pub async fn admit_offer(
     };
     if let Some(answer) = earlier_answer(node, &offer, &signed)? {
         return Ok(answer);
+    }
+    if offer.attempt > 1 && is_still_leaving(node, &offer)? {
+        let facts =
+            [("problem", format!("the last attempt of job {} here is still on its way out", offer.job))];
+        return Err(StepError::refused(RefusalCode::Overloaded, node.member(), facts));
     }
     let (permit, screened) = match decide(node, &offer)? {
         Ok(decided) => decided,
@@ -117,7 +126,10 @@ fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Ve
     if offer.version != Offer::version_of(offer.attempt) {
         return Err(no(RefusalCode::DocumentWrong, "offer.version", offer.version.to_string()));
     }
-    if offer.faultless >= offer.attempt || offer.saved.is_some() && offer.spec.checkpoint.is_none() {
+    if offer.attempt > ATTEMPT_MAX
+        || offer.faultless >= offer.attempt
+        || offer.saved.is_some() && offer.spec.checkpoint.is_none()
+    {
         return Err(no(RefusalCode::DocumentWrong, "offer.attempt", offer.attempt.to_string()));
     }
     if offer.home != *from || offer.host != *node.member() || node.own_site(&offer.site).is_none() {
@@ -128,6 +140,14 @@ fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Ve
     }
     offer.spec.validate().map_err(|error| no(RefusalCode::DocumentWrong, error.field, error.problem))?;
     Ok(offer)
+}
+
+/// Whether home was not told yet how the job left here before, or what it left is not gone: then the offer is to come again.
+fn is_still_leaving(node: &Node, offer: &Offer) -> Result<bool, StoreError> {
+    node.store.read(|connection| {
+        let is_told = !outbox::is_waiting(connection, offer.job, Effect::Receipt)?;
+        Ok(!is_told || outbox::is_waiting(connection, offer.job, Effect::Wipe)?)
+    })
 }
 
 fn earlier_answer(
@@ -155,10 +175,14 @@ fn answer_known(
         return Ok(Some(refused(RefusalCode::OfferWithdrawn, ("offer", offer.offer.to_string()))));
     }
     // One that home took back and that is over here may come again, as a later attempt.
-    let is_another =
-        |job: &HostedJob| job.state == HostState::Finished && job.cancel_asked && offer.attempt > job.attempt;
+    let comes_again = |job: &HostedJob| {
+        let ended = job.state == HostState::Finished && job.cancel_asked;
+        ended && job.home == offer.home && offer.attempt > job.attempt
+    };
     let known = hosted::find(connection, offer.job)?;
-    let known = known.filter(|job| job.offer.digest() == signed.digest() || !is_another(job));
+    if known.as_ref().is_some_and(comes_again) && !frozen::is_frozen(connection, offer.job)? {
+        return Ok(None);
+    }
     Ok(known.map(|job| {
         if job.offer.digest() == signed.digest() {
             OfferAnswer::Admitted(job.admission)
@@ -444,7 +468,7 @@ fn keep(
         reclaimed: offer.faultless,
         receipt: None,
     };
-    hosted::forget_ended(tx, job.job)?;
+    hosted::forget_ended(tx, job.job, &job.home)?;
     // The owner's own keep the place in which they came, wherever they have been since.
     let came = if job.home == *member { jobs::first_decided_at(tx.connection(), job.job)? } else { None };
     hosted::insert(tx, &job, longest_ms(&offer.spec), came.unwrap_or(now).min(now))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Alone: the virtual-alone ledger at work. Every few seconds the node plays what its member's jobs would have done without the others
 //! ([`super::standing`]); who would run by then is served first at home, and called home from abroad ([`super::moving`]). Of the same
-//! reckoning are the books by which guests of several members have their turns ([`super::turns`]).
+//! reckoning are the books by which guests of several members have their turns (`steps/turns.rs`).
 
 use std::{
     collections::BTreeMap,

@@ -44,7 +44,9 @@ pub async fn cancel(node: &Node, job: JobId) -> Result<HomeJob, StepError> {
         }
         jobs::update(tx, &job)?;
         // An offer that still waits is not sent any more; one on its way is met by the withdrawal.
-        outbox::forget(tx, job.id, Effect::Offer)?;
+        for pending in [Effect::Offer, Effect::TakeBack] {
+            outbox::forget(tx, job.id, pending)?;
+        }
         if let Some(host) = &job.host {
             let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
             let key = job.offer_id.map(|id| id.to_string()).unwrap_or_default();

@@ -14,7 +14,7 @@ use sta_protocol::{
 
 use super::{StepError, meter, run, stage};
 use crate::{
-    engines::{EngineError, Exit, RunId},
+    engines::{EngineError, RunId},
     node::Node,
     store::{
         StoreError, Tx,
@@ -98,8 +98,7 @@ fn kept_by(node: &Node, job: &HostedJob) -> Result<Vec<Refusal>, StepError> {
 fn give(tx: &mut Tx<'_>, asked: &HostedJob, now: Timestamp) -> Result<Option<HostedJob>, StoreError> {
     let same = |job: &HostedJob| job.offer_id == asked.offer_id;
     let Some(mut job) = hosted::find(tx.connection(), asked.job)?.filter(same) else { return Ok(None) };
-    let was_given = job.cancel_asked && job.state != HostState::Starting && job.state != HostState::Running;
-    if job.state == HostState::Finished || was_given {
+    if was_given(tx, &job)? {
         return Ok(Some(job));
     }
     if !waits(&job) {
@@ -113,6 +112,13 @@ fn give(tx: &mut Tx<'_>, asked: &HostedJob, now: Timestamp) -> Result<Option<Hos
     let lane = Lane::Engine(job.site.clone());
     outbox::put(tx, &lane, Effect::HandBack, job.job, &job.run().to_string(), now_ms)?;
     Ok(Some(job))
+}
+
+/// Whether it was given before, to the same question or an earlier one. One that ended here in any other way was not.
+fn was_given(tx: &Tx<'_>, job: &HostedJob) -> Result<bool, StoreError> {
+    let is_being_given = outbox::is_waiting(tx.connection(), job.job, Effect::HandBack)?;
+    let receipt = job.receipt.as_ref().and_then(|receipt| receipt.peek_unverified().ok());
+    Ok(is_being_given || receipt.is_some_and(|receipt| receipt.handed_back))
 }
 
 /// Packs what the job has saved, and ends it here.
@@ -129,8 +135,11 @@ pub async fn carry_out(node: &Node, waiting: &Waiting) -> Result<(), StepError> 
             }
             packed => packed?,
         };
-        let ended = run::never_ran(node.outside.now(), Exit::Cancelled);
-        meter::finish_with(node, &job, ended, saved).await?;
+        meter::hand_back(node, &job, saved).await?;
+        let ended = |job: HostedJob| job.state == HostState::Finished;
+        if !node.store.read(|connection| hosted::find(connection, waiting.job))?.is_some_and(ended) {
+            return keep(node, waiting, "it is to stand still here").await;
+        }
     }
     let id = waiting.id;
     node.store.write(move |tx| outbox::done(tx, id)).await?;

@@ -44,30 +44,41 @@ const FAILURES_MAX: usize = 100;
 /// # Errors
 /// An output could not be taken over, or the store failed: the engine still has the outcome, and it is tried again.
 pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<(), StepError> {
-    finish_with(node, job, outcome, None).await
-}
-
-/// The same, where home goes on from what the job has saved, which is here as a file.
-///
-/// # Errors
-/// As there.
-pub(super) async fn finish_with(
-    node: &Node,
-    job: &HostedJob,
-    outcome: Outcome,
-    saved: Option<SavedWork>,
-) -> Result<(), StepError> {
     let offer = stage::offer_of(job)?;
     for output in &outcome.outputs {
         let path = run::engine(node, &job.site)?.output_path(job.run(), &output.name).await?;
         node.blobs.adopt(&path, output.sha256)?;
     }
-    let mut receipt = receipt(node, job, &offer, outcome)?;
-    receipt.saved = saved;
+    let receipt = receipt(node, job, &offer, outcome)?;
+    finish_by(node, job, &offer, receipt).await
+}
+
+/// Ends a job here that is handed back to home, with what it has saved, which is here as a file. Nothing is recorded where it is to
+/// stand still by now.
+///
+/// # Errors
+/// The store failed: it is tried again.
+pub(super) async fn hand_back(
+    node: &Node,
+    job: &HostedJob,
+    saved: Option<SavedWork>,
+) -> Result<(), StepError> {
+    let offer = stage::offer_of(job)?;
+    let mut receipt = receipt(node, job, &offer, run::never_ran(node.outside.now(), Exit::Cancelled))?;
+    (receipt.handed_back, receipt.saved) = (true, saved);
+    finish_by(node, job, &offer, receipt).await
+}
+
+async fn finish_by(
+    node: &Node,
+    job: &HostedJob,
+    offer: &Offer,
+    mut receipt: Receipt,
+) -> Result<(), StepError> {
     // What the rules about data hold, a steward may release. Weights have a gate of their own, which is asked each time.
     let outputs = receipt.outputs.clone();
     for output in &mut receipt.outputs {
-        output.held_by.extend(weights::holds(node, &offer, &output.name, output.sha256, output.class).await?);
+        output.held_by.extend(weights::holds(node, offer, &output.name, output.sha256, output.class).await?);
         output.held_by.sort();
     }
     let signed = Signed::sign(&receipt, &node.keys.signing).map_err(|error| StepError::Damaged {
@@ -135,6 +146,7 @@ pub(super) fn receipt(
         goes_on: false,
         tasks: tasks_end(&outcome.tasks),
         exit: wire_exit(outcome.exit),
+        handed_back: false,
         saved: None,
     })
 }
@@ -211,7 +223,8 @@ async fn record(
     signed: Signed<Receipt>,
 ) -> Result<(), StepError> {
     let now = node.outside.now();
-    let line = statement_line(&receipt, task_resources(&stage::offer_of(job)?.spec));
+    let offer = stage::offer_of(job)?;
+    let (line, first) = (statement_line(&receipt, task_resources(&offer.spec)), offer.attempt);
     let (id, home_lane, engine_lane) =
         (job.job, Lane::Peer(job.home.clone()), Lane::Engine(job.site.clone()));
     let woken = [home_lane.clone(), engine_lane.clone()];
@@ -220,6 +233,10 @@ async fn record(
         let Some(mut job) = hosted::find(tx.connection(), id)?.filter(unfinished) else {
             return Ok(());
         };
+        if receipt.handed_back && job.held {
+            // Somebody has it stand still here since it was asked for.
+            return Ok(());
+        }
         let saved = receipt.saved.iter().map(|saved| OutputFile {
             name: SavedWork::name(receipt.attempt),
             sha256: saved.sha256,
@@ -234,7 +251,7 @@ async fn record(
         tx.audit(entry(&receipt, &signed, now));
         // An earlier attempt may have saved something.
         let left_something =
-            matches!(job.state, HostState::Starting | HostState::Running) || job.reclaimed > 0;
+            matches!(job.state, HostState::Starting | HostState::Running) || job.attempt > first;
         job.state = HostState::Finished;
         job.receipt = Some(signed);
         hosted::update(tx, &job)?;

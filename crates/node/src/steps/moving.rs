@@ -2,6 +2,9 @@
 //! Moving: a job that waits at a host goes on elsewhere, with what it has saved. Home asks the host for it; the host's last receipt
 //! brings it back, and home decides on it anew, with every rule and every gate, as if it came only now.
 
+use std::collections::BTreeMap;
+
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sta_decide::{
@@ -10,7 +13,7 @@ use sta_decide::{
 };
 use sta_protocol::{
     digest::Sha256Digest,
-    federation::{Exit, Receipt, VERSION},
+    federation::{Exit, Hold, Receipt, VERSION},
     ids::{JobId, MemberId},
     jws::Signed,
     take_back::{SavedWork, TakeBack, TakeBackAnswer},
@@ -22,12 +25,14 @@ use super::{
     fetch, hand_back, identity, place, registry as vouched, submit,
 };
 use crate::{
+    engines::{CHECKPOINT_BYTES_MAX, RunId},
     node::Node,
     peers::{outbound::CallError, reports},
     store::{
         StoreError, Tx,
         audit::PendingEntry,
         blob_uses::{self, NeededFile, Side},
+        holds,
         jobs::{self, HomeJob, HomeState},
         ledger,
         moves::{self, Asked, MOVES_MAX, Moving, Why},
@@ -46,11 +51,36 @@ const CREDENTIALS_LEFT: SignedDuration = SignedDuration::from_mins(15);
 /// When home tries again to place a job that nobody took.
 const AGAIN_MS: u64 = 30_000;
 
+/// How long a host is not asked again for a job that it says has begun: it doubles with each time.
+const PAUSE_MS: (u64, u64) = (30_000, 600_000);
+/// Of how many jobs it is known that they pause; beyond, they are forgotten.
+const PAUSES_MAX: usize = 10_000;
+/// How often home tries to get what a job had saved, two hours and more, before it goes on from what it had before.
+const FETCHES_MAX: u32 = 250;
+
 /// What is kept from one look to the next.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The last job that was looked at.
     behind: Option<JobId>,
+    /// Which attempts are not asked for again before a time, and how long that was put off, in milliseconds.
+    pauses: BTreeMap<RunId, (u64, u64)>,
+}
+
+impl Kept {
+    /// Whether this attempt may be asked for; then not again before a while.
+    fn may_ask(&mut self, run: RunId, now_ms: u64) -> bool {
+        let (until_ms, last_ms) = self.pauses.get(&run).copied().unwrap_or((0, PAUSE_MS.0 / 2));
+        if now_ms < until_ms {
+            return false;
+        }
+        if self.pauses.len() >= PAUSES_MAX {
+            self.pauses.clear();
+        }
+        let pause_ms = (last_ms * 2).min(PAUSE_MS.1);
+        self.pauses.insert(run, (now_ms + pause_ms, pause_ms));
+        true
+    }
 }
 
 /// Looks for jobs that are owed their place at home, and for those that would go on sooner elsewhere, and begins to ask for them.
@@ -61,21 +91,26 @@ pub(super) async fn look(node: &Node, kept: &mut Kept) -> Result<(), StepError> 
     let shadows = node.shadows.now();
     let abroad =
         node.store.read(|connection| moves::waiting_abroad(connection, node.member(), ABROAD_MAX))?;
-    let owed = shadows.owed.iter().filter(|job| abroad.contains(job)).take(LOOK_MAX as usize);
-    let owed: Vec<JobId> = owed.copied().collect();
+    let owed: Vec<JobId> = shadows.owed.iter().filter(|job| abroad.contains(job)).copied().collect();
     let some = node.store.read(|connection| moves::waiting(connection, kept.behind, LOOK_MAX))?;
     kept.behind = some.last().copied().filter(|_| some.len() == LOOK_MAX as usize);
     for job in owed.iter().chain(some.iter().filter(|job| !owed.contains(job))) {
-        if let Some(why) = goes_elsewhere(node, *job)? {
+        if let Some((run, why)) = goes_elsewhere(node, *job)?
+            && kept.may_ask(run, node.outside.now_ms())
+        {
             ask(node, *job, why).await?;
         }
     }
     Ok(())
 }
 
-/// Why a job goes on elsewhere, if it does.
-fn goes_elsewhere(node: &Node, id: JobId) -> Result<Option<Why>, StepError> {
-    let Some(job) = node.store.read(|connection| jobs::find(connection, id))? else { return Ok(None) };
+/// Which attempt of a job goes on elsewhere and why, if it does.
+fn goes_elsewhere(node: &Node, id: JobId) -> Result<Option<(RunId, Why)>, StepError> {
+    let (job, holds) =
+        node.store.read(|connection| Ok((jobs::find(connection, id)?, holds::of(connection, id)?)))?;
+    // What is to stand still stays where it is.
+    let Some(job) = job.filter(|_| !holds.iter().any(Hold::is_open)) else { return Ok(None) };
+    let run = RunId { job: id, attempt: job.attempt };
     let Some((host, site)) = job.host.as_ref().zip(job.site.as_ref()).filter(|_| may_move(&job)) else {
         return Ok(None);
     };
@@ -104,9 +139,9 @@ fn goes_elsewhere(node: &Node, id: JobId) -> Result<Option<Why>, StepError> {
     }
     let Some(candidates) = candidates(node, &job)? else { return Ok(None) };
     if owed && candidates.iter().any(|there| there.is_home) {
-        return Ok(Some(Why::Owed));
+        return Ok(Some((run, Why::Owed)));
     }
-    Ok(candidates.iter().any(|there| is_sooner(&waits, there)).then_some(Why::Sooner))
+    Ok(candidates.iter().any(|there| is_sooner(&waits, there)).then_some((run, Why::Sooner)))
 }
 
 /// What trains a model is metered as a run of its host.
@@ -171,8 +206,6 @@ async fn ask(node: &Node, job: JobId, why: Why) -> Result<(), StepError> {
         if !moves::ask(tx, job.id, offer, Asked { at: now, why })? {
             return Ok(None);
         }
-        let payload = json!({"site": job.site, "offer": offer, "why": why, "attempt": job.attempt});
-        tx.audit(PendingEntry { kind: "job.asked-back", subject: job.id.to_string(), payload, at: now });
         let (lane, now_ms) = (Lane::Peer(host), u64::try_from(now.as_millisecond()).unwrap_or(0));
         outbox::put(tx, &lane, Effect::TakeBack, job.id, &offer.to_string(), now_ms)?;
         Ok(Some(lane))
@@ -243,8 +276,11 @@ async fn put_to_host(
     let key = uuid::Builder::from_custom_bytes(bytes).into_uuid();
     match node.outbound().post(host, "/federation/v1/take-backs", key, &signed).await {
         Ok(answer) => Ok(answer),
-        // A host of an earlier version does not know the question, and keeps the job.
-        Err(CallError::Refused { refusals, .. }) => Ok(TakeBackAnswer::Stays(refusals)),
+        // A host of an earlier version does not know the question, and keeps the job. Any other no is no answer: it may have given
+        // the job before.
+        Err(CallError::Refused { status: StatusCode::NOT_FOUND, refusals, .. }) => {
+            Ok(TakeBackAnswer::Stays(refusals))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -282,11 +318,17 @@ fn note(job: &mut HomeJob, facts: MoveFacts) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a receipt, the last of a host, brings a job back that home asked for.
-pub(super) fn comes_back(tx: &Tx<'_>, job: &HomeJob, receipt: &Receipt) -> Result<Option<Why>, StoreError> {
-    let asked = moves::find(tx.connection(), job.id)?.taking_back;
-    let is_back = receipt.exit == Exit::Cancelled && receipt.started_at.is_none() && !job.cancel_asked;
-    Ok(asked.filter(|_| is_back).map(|asked| asked.why))
+/// Whether a receipt, the last of a host, brings a job back to go on elsewhere. The host says so itself: what home remembers of its
+/// question may be older or newer than the answer.
+pub(super) fn comes_back(job: &HomeJob, receipt: &Receipt) -> bool {
+    let never_began = receipt.started_at.is_none() && receipt.price_micro == 0;
+    receipt.handed_back && receipt.exit == Exit::Cancelled && never_began && !job.cancel_asked
+}
+
+/// What it goes on from: what the host says that it saved, if that can be, or what it had.
+fn saved_work(job: &HomeJob, receipt: &Receipt, earlier: Option<SavedWork>) -> Option<SavedWork> {
+    let can_be = |saved: &&SavedWork| job.spec.checkpoint.is_some() && saved.bytes <= CHECKPOINT_BYTES_MAX;
+    receipt.saved.as_ref().filter(can_be).cloned().or(earlier)
 }
 
 /// The job is home's alone again, and decided on anew once what it has saved is here. The caller has paid for it and kept its receipt.
@@ -294,13 +336,17 @@ pub(super) fn came_back(
     tx: &mut Tx<'_>,
     mut job: HomeJob,
     receipt: &Receipt,
-    why: Why,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let earlier = moves::find(tx.connection(), job.id)?.saved;
-    // Where it saved nothing new it goes on from what it had.
-    let saved = receipt.saved.clone().or(earlier);
-    let facts = MoveFacts { why, with_saved: saved.is_some(), kept_by: Vec::new(), now };
+    let earlier = moves::find(tx.connection(), job.id)?;
+    let why = earlier.taking_back.map_or(Why::Returned, |asked| asked.why);
+    let is_abroad = job.host.as_ref() != Some(&receipt.home);
+    // What comes from elsewhere counts only once it is here.
+    let (saved, to_fetch) = match saved_work(&job, receipt, earlier.saved.clone()) {
+        saved if saved == earlier.saved || !is_abroad => (saved, false),
+        _ => (earlier.saved, true),
+    };
+    let facts = MoveFacts { why, with_saved: to_fetch || saved.is_some(), kept_by: Vec::new(), now };
     job.attempt = receipt.attempt;
     note(&mut job, facts)?;
     moves::keep(tx, job.id, &Moving { taking_back: None, saved })?;
@@ -314,31 +360,45 @@ pub(super) fn came_back(
     for pending in [Effect::Offer, Effect::TakeBack] {
         outbox::forget(tx, job.id, pending)?;
     }
+    if is_abroad {
+        // Why it stood still there, if it did, is that host's affair.
+        holds::replace(tx, job.id, &[])?;
+    }
     let payload = json!({"from": receipt.site, "why": why, "saved": receipt.saved, "attempt": job.attempt});
     tx.audit(PendingEntry { kind: "job.taken-back", subject: job.id.to_string(), payload, at: now });
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    match (host, &receipt.saved) {
-        (Some(host), Some(_)) => {
+    match host.filter(|_| to_fetch) {
+        Some(host) => {
             let key = receipt.receipt.to_string();
             outbox::put(tx, &Lane::Peer(host), Effect::FetchSaved, job.id, &key, now_ms)
         }
-        _ => decide_at(tx, job.id, now_ms),
+        None => decide_at(tx, job.id, now_ms),
     }
 }
 
-/// Has home decide on a job that it has taken back, or that nobody took, at a time.
+/// Has home decide on a job that it has taken back, or that nobody took, at a time and once.
 fn decide_at(tx: &Tx<'_>, job: JobId, at_ms: u64) -> Result<(), StoreError> {
+    outbox::forget(tx, job, Effect::Decide)?;
     outbox::put(tx, &Lane::Home, Effect::Decide, job, &job.to_string(), at_ms)
 }
 
 /// A job that was elsewhere and that nobody takes now is home's alone, and decided on again a little later.
 pub(super) fn waits_for_anybody(tx: &mut Tx<'_>, mut job: HomeJob, now: Timestamp) -> Result<(), StoreError> {
+    // The log tells of it once, and again when the reasons are others.
+    let before = jobs::find(tx.connection(), job.id)?.filter(|before| before.state == HomeState::Waiting);
+    let reasons = Dossier::of(&job)?.all_refusals();
+    let is_news = match &before {
+        Some(before) => Dossier::of(before)?.all_refusals() != reasons,
+        None => true,
+    };
     job.state = HomeState::Waiting;
     (job.offer, job.offer_id, job.hold, job.admission) = (None, None, None, None);
     (job.site, job.host) = (None, None);
     jobs::update(tx, &job)?;
-    let payload = json!({"attempt": job.attempt, "dossier": job.dossier});
-    tx.audit(PendingEntry { kind: "job.nobody-takes", subject: job.id.to_string(), payload, at: now });
+    if is_news {
+        let payload = json!({"attempt": job.attempt, "dossier": job.dossier});
+        tx.audit(PendingEntry { kind: "job.nobody-takes", subject: job.id.to_string(), payload, at: now });
+    }
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     decide_at(tx, job.id, now_ms + AGAIN_MS)
 }
@@ -357,19 +417,23 @@ pub async fn fetch_saved(node: &Node, waiting: &Waiting) -> Result<(), StepError
     let Some((job, receipt)) = job.filter(waits).zip(kept) else { return forget(node, waiting.id).await };
     let damaged = |problem: String| StepError::Damaged { what: "receipt", job: job.id, problem };
     let receipt = receipt.peek_unverified().map_err(|error| damaged(error.to_string()))?;
-    let needed = receipt.saved.as_ref().map(|saved| NeededFile {
-        sha256: saved.sha256,
-        bytes: saved.bytes,
-        class: saved.class,
-    });
-    if let Some(file) = needed.clone() {
-        bring(node, &job, &receipt, file).await?;
+    let saved = match saved_work(&job, &receipt, None) {
+        Some(saved) if waiting.attempts < FETCHES_MAX => {
+            let is_here = bring(node, &job, &receipt, &saved).await?;
+            Some(saved).filter(|_| is_here)
+        }
+        Some(_) | None => None,
+    };
+    if saved.is_none() {
+        tracing::warn!(job = %job.id, host = %receipt.host, "what a job had saved does not come; it goes on from what it had before");
     }
     let (id, now_ms) = (waiting.id, node.outside.now_ms());
     let write = node.store.write(move |tx| {
         outbox::done(tx, id)?;
         let Some(job) = jobs::find(tx.connection(), job.id)?.filter(waits) else { return Ok(()) };
-        blob_uses::need(tx, Side::Home, job.id, job.project.as_str(), needed.as_slice())?;
+        if saved.is_some() {
+            moves::keep(tx, job.id, &Moving { taking_back: None, saved })?;
+        }
         decide_at(tx, job.id, now_ms)
     });
     write.await?;
@@ -377,22 +441,35 @@ pub async fn fetch_saved(node: &Node, waiting: &Waiting) -> Result<(), StepError
     Ok(())
 }
 
-/// It is listed, and needed by its job, before its first byte is here.
-async fn bring(node: &Node, job: &HomeJob, receipt: &Receipt, file: NeededFile) -> Result<(), StepError> {
-    if receipt.host == *node.member() {
-        return Ok(());
-    }
+/// Brings it here: it is listed, and needed by its job, before its first byte is here. False where its host will never give it, or
+/// names a file that is here for something else: that would be read by whoever the job goes to next, under no rule of its own.
+async fn bring(node: &Node, job: &HomeJob, receipt: &Receipt, saved: &SavedWork) -> Result<bool, StepError> {
+    let SavedWork { sha256, bytes, class } = *saved;
     let (id, project, now) = (job.id, job.project.clone(), node.outside.now());
-    let listed = file.clone();
+    let was_here = node.blobs.has(sha256);
     let write = node.store.write(move |tx| {
-        blob_uses::staging(tx, &listed, now)?;
-        blob_uses::need(tx, Side::Home, id, project.as_str(), std::slice::from_ref(&listed))
+        if blob_uses::is_needed_by(tx.connection(), Side::Home, id, sha256)? {
+            return Ok(true);
+        }
+        if was_here {
+            return Ok(false);
+        }
+        let file = NeededFile { sha256, bytes, class };
+        blob_uses::staging(tx, &file, now)?;
+        blob_uses::need(tx, Side::Home, id, project.as_str(), &[file])?;
+        Ok(true)
     });
-    write.await?;
-    let path = format!(
-        "/federation/v1/jobs/{}/outputs/{}",
-        job.id,
-        fetch::percent_encoded(&SavedWork::name(receipt.attempt))
-    );
-    arrive::bring(node, &receipt.host, &path, file.sha256, file.bytes).await
+    if !write.await? {
+        return Ok(false);
+    }
+    let name = fetch::percent_encoded(&SavedWork::name(receipt.attempt));
+    let path = format!("/federation/v1/jobs/{}/outputs/{name}", job.id);
+    match arrive::bring(node, &receipt.host, &path, sha256, bytes).await {
+        Ok(()) => Ok(true),
+        Err(StepError::Call(CallError::Refused { status, .. })) if LASTING.contains(&status) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
+
+/// A no that will not become a yes.
+const LASTING: [StatusCode; 3] = [StatusCode::FORBIDDEN, StatusCode::CONFLICT, StatusCode::NOT_FOUND];

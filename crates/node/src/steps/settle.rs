@@ -82,12 +82,13 @@ pub async fn receive_receipt(
 /// Whether this very receipt is kept: its answer was lost. The job may be elsewhere by now, under another offer.
 fn is_known(node: &Node, delivery: &ReceiptDelivery) -> Result<bool, StepError> {
     let Ok(receipt) = delivery.receipt.peek_unverified() else { return Ok(false) };
+    let (kept, job) = node.store.read(|connection| {
+        Ok((ledger::receipt(connection, receipt.receipt)?, jobs::find(connection, receipt.job)?))
+    })?;
     // A node's own receipt is kept as its host before it comes here as its home.
-    if receipt.host == *node.member() {
-        return Ok(false);
-    }
-    let kept = node.store.read(|connection| ledger::receipt(connection, receipt.receipt))?;
-    Ok(kept.is_some_and(|kept| kept.digest() == delivery.receipt.digest()))
+    let is_taken = |job: &HomeJob| job.state.is_final() || job.attempt > receipt.attempt;
+    let is_past = receipt.host != *node.member() || job.as_ref().is_some_and(is_taken);
+    Ok(is_past && kept.is_some_and(|kept| kept.digest() == delivery.receipt.digest()))
 }
 
 /// The attempt's receipt is kept and the job waits for its next attempt; what was set aside for it stays so.
@@ -140,8 +141,8 @@ async fn settle(
         let granted = sta_decide::admit::task_resources(&job.spec);
         let line = statement_line(&receipt, granted);
         ledger::keep_receipt(tx, &receipt, &delivery.receipt, &period_of(receipt.ended_at), &line)?;
-        if let Some(why) = moving::comes_back(tx, &job, &receipt)? {
-            return moving::came_back(tx, job, &receipt, why, now);
+        if moving::comes_back(&job, &receipt) {
+            return moving::came_back(tx, job, &receipt, now);
         }
         job.state = final_state(&receipt.exit);
         (job.started_at, job.ended_at) = (receipt.started_at, Some(receipt.ended_at));
@@ -185,6 +186,9 @@ fn check(node: &Node, from: &MemberId, delivery: &ReceiptDelivery) -> Result<Ver
     offer::check_admission(node, &job, from, &delivery.admission)
         .map_err(|refusal| StepError::Refused(sta_decide::verdict::Refusals::one(refusal)))?;
     let ceiling = delivery.admission.verify(key).map_err(|error| wrong(error.to_string()))?.price_micro_max;
+    if !job.state.is_final() && receipt.attempt != job.attempt {
+        return Err(wrong(format!("attempt {} is not under way, but {}", receipt.attempt, job.attempt)));
+    }
     // What it cost at another host was paid for when it left there.
     let first_attempt = job.first_attempt().map_err(|error| wrong(error.to_string()))?;
     let (charged, reclaimed) = node.store.read(|connection| {

@@ -129,7 +129,10 @@ pub(super) async fn decide_on(
     let proven = match identity::verify(node, &shown, now) {
         Ok(proven) => proven,
         Err(refusals) => {
-            let dossier = Dossier::without_sites(node, refusals.into_vec());
+            let mut dossier = Dossier::without_sites(node, refusals.into_vec());
+            if was_elsewhere(&job) {
+                dossier.follows(Dossier::of(&job)?);
+            }
             return refuse(node, job, (dossier, Vec::new()), decided).await;
         }
     };

@@ -64,7 +64,7 @@ impl Kept {
 }
 
 /// Starts waiting jobs: those of the site's owner first, in the order in which they came, but those before all others that would
-/// run by now had their member stayed alone; then guests, where they are of several members by [`turns`]. A site that orders its jobs
+/// run by now had their member stayed alone; then guests, where they are of several members by their turns (`steps/turns.rs`). A site that orders its jobs
 /// itself is given them in this order, up to a number; any other while it has room. The first that finds none has its turn reserved, and
 /// one behind it begins only where that stays where it is ([`sta_decide::backfill`]). Where the owner's find no room, here or at the
 /// site, guests are given notice.

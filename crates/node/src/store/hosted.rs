@@ -131,10 +131,12 @@ pub fn insert(tx: &Tx<'_>, job: &HostedJob, longest_ms: u64, line_at: Timestamp)
 }
 
 /// Forgets a job that home took back and that is over here, because it comes again.
-pub fn forget_ended(tx: &Tx<'_>, job: JobId) -> Result<(), StoreError> {
+pub fn forget_ended(tx: &Tx<'_>, job: JobId, home: &MemberId) -> Result<(), StoreError> {
     tx.connection()
-        .prepare_cached("DELETE FROM hosted WHERE job = ?1 AND state = 'finished' AND cancel_asked = 1")
-        .and_then(|mut delete| delete.execute([job.to_string()]))
+        .prepare_cached(
+            "DELETE FROM hosted WHERE job = ?1 AND home = ?2 AND state = 'finished' AND cancel_asked = 1",
+        )
+        .and_then(|mut delete| delete.execute(params![job.to_string(), home.as_str()]))
         .doing("forget a hosted job")
         .map(|_rows| ())
 }

@@ -144,7 +144,7 @@ pub struct Guests {
     pub ready: Vec<ReadyJob>,
 }
 
-/// The guests of a site that may start, by their members' ids: up to `limit` of each member, and over all [`GUESTS_MAX`], so that none
+/// The guests of a site that may start, by their members' ids: up to `limit` of each member, and over all `GUESTS_MAX`, so that none
 /// is hidden behind another member's, however many these are.
 pub fn ready_by_home(
     connection: &Connection,

@@ -25,6 +25,8 @@ pub enum Why {
     Owed,
     /// Another site has room now.
     Sooner,
+    /// Its host gave it back, and home does not know any more that it asked.
+    Returned,
 }
 
 /// Home asks the host of a job for it.

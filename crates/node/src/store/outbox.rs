@@ -217,6 +217,14 @@ pub fn done(tx: &Tx<'_>, id: i64) -> Result<bool, StoreError> {
         .map(|rows| rows == 1)
 }
 
+/// Whether an effect of a kind waits for a job, in any lane.
+pub fn is_waiting(connection: &Connection, job: JobId, effect: Effect) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT 1 FROM outbox WHERE job = ?1 AND kind = ?2")
+        .and_then(|mut query| query.exists(params![job.to_string(), effect.as_str()]))
+        .doing("look for an effect")
+}
+
 /// Takes out every waiting effect of a kind for a job.
 pub fn forget(tx: &Tx<'_>, job: JobId, effect: Effect) -> Result<(), StoreError> {
     tx.connection()

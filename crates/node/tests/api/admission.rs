@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sta_decide::settle::price_micro_max;
 use sta_protocol::{
     class::Class,
-    federation::{DatasetRecord, Offer, VERSION},
+    federation::{DatasetRecord, Offer},
     ids::{JobId, OfferId},
     job::{InputFile, JobSpec},
     jws::Signed,
@@ -75,12 +75,24 @@ pub(super) async fn offered_past_the_gate(
     visas: &[String],
 ) -> (JobId, Value) {
     let job = home.job_id();
+    (job, offered_as(home, host, (job, 1), spec, datasets, visas).await)
+}
+
+/// The same of a job with this id, whose next attempt this is.
+pub(super) async fn offered_as(
+    home: &TestNode,
+    host: &TestNode,
+    (job, attempt): (JobId, u32),
+    spec: JobSpec,
+    datasets: Vec<Signed<DatasetRecord>>,
+    visas: &[String],
+) -> Value {
     let submission = home.submission("ada", job, &spec, visas).await;
     let site = home.node.treaty.site(&spec.sites_allowed[0]).unwrap();
     let now = home.node.outside.now();
     let text = |name: &str| submission[name].as_str().unwrap().to_owned();
     let offer = Offer {
-        version: VERSION,
+        version: Offer::version_of(attempt),
         offer: OfferId::new(home.node.outside.now_ms(), home.node.outside.random()),
         job,
         home: home.id(),
@@ -96,14 +108,14 @@ pub(super) async fn offered_past_the_gate(
         treaty: home.node.treaty_digest(),
         offered_at: now,
         expires_at: now + std::time::Duration::from_secs(600),
-        attempt: 1,
+        attempt,
         faultless: 0,
         saved: None,
     };
     let signed = Signed::sign(&offer, &home.node.keys.signing).unwrap();
     let mut signing = home.signing(host, Method::POST, "/federation/v1/offers").json(&json!(signed));
     signing.idempotency_key = uuid::Uuid::from_bytes(*offer.offer.as_bytes());
-    (job, host.answer(&signing).await.ok())
+    host.answer(&signing).await.ok()
 }
 
 #[tokio::test(start_paused = true)]

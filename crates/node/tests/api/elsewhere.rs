@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 use sta_node::{
     engines::RunId,
@@ -15,6 +16,7 @@ use sta_protocol::{
     treaty::{Sharing, Treaty},
 };
 
+use super::admission::offered_as;
 use crate::harness::{TestNode, World, spec};
 
 const QUEBEC: u32 = 64;
@@ -119,9 +121,7 @@ async fn a_guest_that_had_to_leave_goes_home_when_its_turn_has_come_there_with_w
     assert_eq!(kinds, ["reclaimed", "cancelled"], "{there}");
     let (_, saved) = world.ca.engine.came_with(attempt(guest, 3)).expect("it came with what it saved");
     assert_eq!(String::from_utf8(saved).unwrap(), format!("what {guest} saved"));
-    for kind in ["job.asked-back", "job.taken-back"] {
-        assert!(has_entry(&world.ca, kind, guest), "{kind}");
-    }
+    assert!(has_entry(&world.ca, "job.taken-back", guest));
     assert!(has_entry(&world.de, "job.handed-back", guest));
     world.de.until("what it saved is gone there", |_| world.de.engine.is_checkpoint_wiped(guest)).await;
 
@@ -260,7 +260,7 @@ async fn a_job_that_its_researcher_cancels_while_home_asks_for_it_is_over_and_pa
     running(&world.de, &endless(JUELICH, &["juelich"])).await;
     world.ca.wait_for("ada", &guest.to_string(), "admitted").await;
     cancelled(&world.ca, filler).await;
-    world.ca.until("home asks for it", |_| has_entry(&world.ca, "job.asked-back", guest)).await;
+    world.de.until("it is handed back", |_| has_entry(&world.de, "job.handed-back", guest)).await;
     let done = cancelled(&world.ca, guest).await;
     assert_eq!(done["state"], "cancelled");
     let account = account(&world.ca);
@@ -305,4 +305,59 @@ async fn nobody_stops_for_a_job_that_never_left() {
     world.ca.wait_for("ada", &third.to_string(), "running").await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(world.ca.engine.notices().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_other_member_has_a_job_that_was_handed_back_and_no_attempt_is_without_bound() {
+    let world = open().await;
+    let (filler, guest) = guest_in_juelich(&world, &endless(8, &["quebec-hydro", "juelich"])).await;
+    running(&world.de, &endless(JUELICH, &["juelich"])).await;
+    cancelled(&world.ca, filler).await;
+    runs_at(&world.ca, guest, "quebec-hydro").await;
+    let spec = endless(1, &["juelich"]);
+    let offered = |attempt| offered_as(&world.fr, &world.de, (guest, attempt), spec.clone(), Vec::new(), &[]);
+    assert_eq!(offered(7).await["refused"][0]["rule"], "REQ-004", "it is Canada's");
+    assert_eq!(offered(5000).await["refused"][0]["rule"], "DOC-001");
+    assert_eq!(hosted_at(&world.de, guest).unwrap().home, world.ca.id());
+    let path = format!("/federation/v1/jobs/{guest}/outputs/.sta-checkpoint-2.tar");
+    let answer = world.de.answer(&world.fr.signing(&world.de, Method::GET, &path)).await;
+    assert_eq!(answer.rule().as_deref(), Some("REQ-001"), "nor what it saved");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_host_says_that_a_job_saved_is_not_a_file_that_home_has_for_something_else() {
+    let world = open().await;
+    let (filler, guest) = guest_in_juelich(&world, &endless(8, &["quebec-hydro", "juelich"])).await;
+    let other: &'static [u8] = Box::leak(format!("what {guest} saved").into_bytes().into_boxed_slice());
+    world.ca.upload("eve", other).await;
+    running(&world.de, &endless(JUELICH, &["juelich"])).await;
+    cancelled(&world.ca, filler).await;
+    runs_at(&world.ca, guest, "quebec-hydro").await;
+    assert_eq!(world.ca.engine.came_with(attempt(guest, 3)), None, "it begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_is_not_asked_without_end_for_a_job_that_it_says_has_begun() {
+    let world = open().await;
+    // A cluster has the guest in its own queue: to home it waits, and to its host it has been handed over.
+    world.de.engine.order_jobs_itself();
+    let filler = running(&world.ca, &endless(QUEBEC, &["quebec-hydro"])).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let pending = JobSpec { command: vec!["pend".to_owned()], ..endless(8, &["quebec-hydro", "juelich"]) };
+    let guest = submitted(&world.ca, &pending).await;
+    world.de.until("it is handed over", |_| world.de.engine.taken().contains(&attempt(guest, 1))).await;
+    cancelled(&world.ca, filler).await;
+    tokio::time::sleep(Duration::from_secs(1800)).await;
+    let asked: u32 = world
+        .de
+        .node
+        .store
+        .read(|store| {
+            let sql =
+                "SELECT COUNT(*) FROM idempotency WHERE member = 'ca' AND CAST(body AS TEXT) LIKE '%begun%'";
+            Ok(store.query_row(sql, [], |row| row.get(0)).unwrap())
+        })
+        .unwrap();
+    assert!((3..=10).contains(&asked), "asked {asked} times in half an hour");
+    cancelled(&world.ca, guest).await;
 }

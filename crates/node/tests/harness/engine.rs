@@ -191,6 +191,7 @@ impl Engine for FakeEngine {
                 }
                 ["break", _] => self.outcome(job, Exit::Code(0), Some("at last")),
                 ["fail", code] => self.outcome(job, Exit::Code(code.parse().unwrap()), None),
+                ["pend"] => Observation::Pending { reason: None, suspended: false },
                 _ => Observation::Running { started_at: self.clock.now(), suspended: false },
             };
             self.jobs.lock().unwrap().entry(job.id).or_insert((job.clone(), observation));
