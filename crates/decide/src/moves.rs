@@ -13,7 +13,7 @@ pub const WORTH_S: u32 = 30;
 pub struct Waits {
     /// Whether it waits at another member's site.
     pub is_abroad: bool,
-    /// Whether it has run before, and had to leave.
+    /// Whether it has run there before, and had to leave or was failed.
     pub has_run: bool,
     /// When it would have begun, had its member stayed alone; nothing while it would still wait.
     pub began_alone_ms: Option<u64>,

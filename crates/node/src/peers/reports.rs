@@ -107,7 +107,10 @@ impl SiteReport {
                 && demand.gpus <= size.gpus
         };
         let longest = || self.waits.iter().map(|size| size.wait_s).max();
-        self.waits.iter().find(fits).map(|size| size.wait_s).or_else(longest).unwrap_or(self.wait_s)
+        // Where the engine cannot tell, one for which there is no room now waits for another to end.
+        let has_room = demand.cpu_cores <= self.free_cores;
+        let guess = if has_room { self.wait_s } else { self.wait_s.max(SECONDS_PER_WAITING_JOB) };
+        self.waits.iter().find(fits).map(|size| size.wait_s).or_else(longest).unwrap_or(guess)
     }
 }
 
@@ -266,7 +269,14 @@ mod tests {
         assert_eq!([wait(1, 1, 0), wait(2, 5, 0), wait(9, 4, 0), wait(128, 1, 0)], [1, 2, 3, 4]);
         assert_eq!([wait(1, 1, 1), wait(1, 1, 2), wait(33, 1, 1)], [5, 7, 8]);
         assert_eq!(wait(129, 1, 0), 8, "what fits into none waits at least as long as the longest");
-        assert_eq!(SiteReport { waits: Vec::new(), ..report }.wait_of(WHOLE), 99);
+        let guessed = |wait_s, free_cores| {
+            SiteReport { waits: Vec::new(), wait_s, free_cores, ..report.clone() }.wait_of(WHOLE)
+        };
+        assert_eq!(
+            [guessed(99, 0), guessed(0, 128), guessed(0, 127)],
+            [99, 0, 60],
+            "it has room or waits for some"
+        );
         assert!(sizes(WHOLE).count() <= SIZES_MAX);
     }
 }

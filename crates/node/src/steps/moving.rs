@@ -50,7 +50,6 @@ const ABROAD_MAX: u32 = 1000;
 const CREDENTIALS_LEFT: SignedDuration = SignedDuration::from_mins(15);
 /// When home tries again to place a job that nobody took.
 const AGAIN_MS: u64 = 30_000;
-
 /// How long a host is not asked again for a job that it says has begun: it doubles with each time.
 const PAUSE_MS: (u64, u64) = (30_000, 600_000);
 /// Of how many jobs it is known that they pause; beyond, they are forgotten.
@@ -122,7 +121,7 @@ fn goes_elsewhere(node: &Node, id: JobId) -> Result<Option<(RunId, Why)>, StepEr
     let Some(terms) = node.treaty.site(site) else { return Ok(None) };
     let waits = Waits {
         is_abroad: host != node.member(),
-        has_run: job.attempt > 1,
+        has_run: job.attempt > first_attempt(&job)?,
         began_alone_ms: node.shadows.began_ms(id),
         wait_s: reports::outlook(node, terms, demand_of(&job.spec))?.wait_s,
     };
@@ -142,6 +141,11 @@ fn goes_elsewhere(node: &Node, id: JobId) -> Result<Option<(RunId, Why)>, StepEr
         return Ok(Some((run, Why::Owed)));
     }
     Ok(candidates.iter().any(|there| is_sooner(&waits, there)).then_some((run, Why::Sooner)))
+}
+
+fn first_attempt(job: &HomeJob) -> Result<u32, StepError> {
+    let damaged = |problem: String| StepError::Damaged { what: "offer", job: job.id, problem };
+    job.first_attempt().map_err(|error| damaged(error.to_string()))
 }
 
 /// What trains a model is metered as a run of its host.

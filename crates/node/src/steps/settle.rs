@@ -239,7 +239,7 @@ fn post_credits(
 
 impl HomeJob {
     /// The first attempt under the offer that stands.
-    fn first_attempt(&self) -> Result<u32, JwsError> {
+    pub(super) fn first_attempt(&self) -> Result<u32, JwsError> {
         self.offer.as_ref().map_or(Ok(1), |offer| Ok(offer.peek_unverified()?.attempt))
     }
 }
