@@ -145,8 +145,8 @@ fn read_offer(node: &Node, from: &MemberId, signed: &Signed<Offer>) -> Result<Ve
 /// Whether home was not told yet how the job left here before, or what it left is not gone: then the offer is to come again.
 fn is_still_leaving(node: &Node, offer: &Offer) -> Result<bool, StoreError> {
     node.store.read(|connection| {
-        let is_told = !outbox::is_waiting(connection, offer.job, Effect::Receipt)?;
-        Ok(!is_told || outbox::is_waiting(connection, offer.job, Effect::Wipe)?)
+        let is_untold = outbox::is_waiting(connection, offer.job, Effect::Receipt)?;
+        Ok(is_untold || outbox::is_waiting(connection, offer.job, Effect::Wipe)?)
     })
 }
 

@@ -22,7 +22,7 @@ use sta_protocol::{
 use super::{
     StepError, arrive,
     dossier::{Dossier, MoveNote},
-    fetch, hand_back, identity, place, registry as vouched, submit,
+    fetch, hand_back, identity, place, registry as vouched, stage, submit,
 };
 use crate::{
     engines::{CHECKPOINT_BYTES_MAX, RunId},
@@ -470,10 +470,9 @@ async fn bring(node: &Node, job: &HomeJob, receipt: &Receipt, saved: &SavedWork)
     let path = format!("/federation/v1/jobs/{}/outputs/{name}", job.id);
     match arrive::bring(node, &receipt.host, &path, sha256, bytes).await {
         Ok(()) => Ok(true),
-        Err(StepError::Call(CallError::Refused { status, .. })) if LASTING.contains(&status) => Ok(false),
+        Err(StepError::Call(CallError::Refused { status, .. })) if stage::LASTING.contains(&status) => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
-
-/// A no that will not become a yes.
-const LASTING: [StatusCode; 3] = [StatusCode::FORBIDDEN, StatusCode::CONFLICT, StatusCode::NOT_FOUND];

@@ -25,6 +25,10 @@ use crate::{
     },
 };
 
+/// What a holder answers that will not become a yes.
+pub(super) const LASTING: [StatusCode; 3] =
+    [StatusCode::FORBIDDEN, StatusCode::CONFLICT, StatusCode::NOT_FOUND];
+
 /// One file of a job: its name in the working directory, what it is, and who has it.
 #[derive(Debug, Clone)]
 pub struct JobFile {
@@ -107,7 +111,6 @@ pub(super) fn is_open_for_data(hold: &Hold) -> bool {
 /// # Errors
 /// The trouble itself, where it may pass.
 fn lasting(error: StepError) -> Result<String, StepError> {
-    const LASTING: [StatusCode; 3] = [StatusCode::FORBIDDEN, StatusCode::CONFLICT, StatusCode::NOT_FOUND];
     let rules = |rules: Vec<&str>| rules.join(", ");
     match error {
         StepError::Call(CallError::Refused { member, status, refusals }) if LASTING.contains(&status) => {
