@@ -59,26 +59,45 @@ impl Inner {
         Ok(())
     }
 
-    /// Tells the cluster of every notice that it has not passed on yet.
+    /// Tells the cluster of every notice that it has not passed on yet: first it ends what waits, of all of them, and only then asks
+    /// what runs. One that leaves at once makes room that Slurm would give to another that is to leave.
     pub(super) async fn pass_notices_on(&self) {
         let now = Timestamp::now();
         let mut by_account: BTreeMap<String, Vec<Live>> = BTreeMap::new();
         for live in lock(&self.live).values().filter(|live| live.is_to_be_told(now)) {
             by_account.entry(live.account.clone()).or_default().push(live.clone());
         }
-        for (account, runs) in by_account {
+        let mut called_back = Vec::new();
+        for (account, runs) in &by_account {
             for some in runs.chunks(RUNS_MAX) {
-                if let Err(error) = self.tell_some(&account, some, now).await {
-                    tracing::warn!(cluster = self.settings.cluster, account, error = %error, "jobs cannot be given notice yet");
+                self.note(some, |notice, _| notice.sent_at = Some(now));
+                match self.call_back(account, some).await {
+                    Ok(()) => called_back.push((account, some)),
+                    Err(error) => self.not_yet(account, &error),
                 }
+            }
+        }
+        for (account, some) in called_back {
+            if let Err(error) = self.ask_to_leave(account, some, now).await {
+                self.not_yet(account, &error);
             }
         }
     }
 
-    async fn tell_some(&self, account: &str, runs: &[Live], now: Timestamp) -> Result<(), EngineError> {
-        self.note(runs, |notice, _| notice.sent_at = Some(now));
-        let script: String =
-            runs.iter().filter_map(|live| Some(script(&self.settings, live, live.notice?.grace))).collect();
+    fn not_yet(&self, account: &str, error: &EngineError) {
+        tracing::warn!(cluster = self.settings.cluster, account, error = %error, "jobs cannot be given notice yet");
+    }
+
+    /// Writes down that these are to leave, and ends what of them waits.
+    async fn call_back(&self, account: &str, runs: &[Live]) -> Result<(), EngineError> {
+        let one = |live: &Live| Some(calling_back(&self.settings, live, live.notice?.grace));
+        let script: String = runs.iter().filter_map(one).collect();
+        self.commands.answer(account, "give jobs notice", &script).await.map(drop)
+    }
+
+    /// Asks what runs of them to end.
+    async fn ask_to_leave(&self, account: &str, runs: &[Live], now: Timestamp) -> Result<(), EngineError> {
+        let script: String = runs.iter().map(|live| asking(&self.settings, live)).collect();
         let said = self.commands.answer(account, "give jobs notice", &script).await?.text();
         let said_of = |word: &str, run: RunId| {
             said.lines().any(|line| line.strip_prefix(word) == Some(run.to_string().as_str()))
@@ -122,14 +141,21 @@ impl Live {
     }
 }
 
-/// What the account does for one run: it prints `told RUN` once its time runs, and `done RUN` once all that has begun was asked.
-fn script(settings: &SlurmSettings, live: &Live, grace: Duration) -> String {
+/// What the account does for one run that is to leave, before any that runs is asked.
+fn calling_back(settings: &SlurmSettings, live: &Live, grace: Duration) -> String {
     let (run, account, name) = (run_directory(settings, &live.account, live.run), &live.account, live.name());
     let grace_s = grace.as_secs_f64();
-    let mut script = format!(
+    format!(
         "if cd {run} 2>/dev/null && {{ [ -e notice ] || {{ echo {grace_s:.3} >.notice && mv .notice notice; }}; }}; then\n\
-         scancel -t PENDING -u {account} -n {name} >/dev/null 2>&1\n"
-    );
+         scancel -t PENDING -u {account} -n {name} >/dev/null 2>&1\n\
+         fi\n"
+    )
+}
+
+/// What it does then: it prints `told RUN` once the run's time runs, and `done RUN` once all that has begun was asked.
+fn asking(settings: &SlurmSettings, live: &Live) -> String {
+    let run = run_directory(settings, &live.account, live.run);
+    let mut script = format!("if cd {run} 2>/dev/null && [ -e notice ]; then\n");
     for task in &live.running {
         let index = task.split_once('_').map_or("0", |(_, index)| index);
         let steps = match live.shape.tasks {

@@ -12,18 +12,21 @@ use sta_node::engines::{Engine, slurm::SlurmEngine};
 
 use super::{BadSite, HonestJob};
 
-/// Passes everything on, but for the next script that submits, gives notice, or packs or unpacks what a job saved, when the file `trap` says what is to become of it.
+/// Passes everything on, but for the next script that submits, calls a guest back, or packs or unpacks what a job saved, when the
+/// file `trap` says what is to become of it; with `trap.for`, for the next that has what this names.
 const GATE: &str = r#"#!/bin/sh
 directory=$1
 shift
 script=$(mktemp "$directory/script.XXXXXX")
 cat >"$script"
-grep -Eq 'sbatch .*--parsable|>.notice |tar --(create|extract)' "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
+which=$(cat "$directory/trap.for" 2>/dev/null || echo 'sbatch .*--parsable|>.notice |tar --(create|extract)')
+grep -Eq -e "$which" "$script" && trap=$(cat "$directory/trap" 2>/dev/null) && rm "$directory/trap"
 case ${trap:-} in
   fails-before) echo 'the login node went away' >&2; exit 255 ;;
   fails-after) "$@" <"$script" >/dev/null; echo 'the login node went away' >&2; exit 255 ;;
   hangs-before) touch "$directory/reached"; exec sleep 60 ;;
   hangs-after) "$@" <"$script" >/dev/null; touch "$directory/reached"; exec sleep 60 ;;
+  slow) sed -i "s/$which.*/&; sleep 3/" "$script"; exec "$@" <"$script" ;;
   late) setsid sh -c 'sleep 7; "$@"; touch "$0/late"' "$directory" "$@" <"$script" >/dev/null 2>&1 & touch "$directory/reached"; exec sleep 60 ;;
   *) exec "$@" <"$script" ;;
 esac
@@ -56,6 +59,12 @@ impl Gate {
     /// What is to become of the next submission or notice.
     pub(super) fn set(&self, trap: &str) {
         fs::write(self.file("trap"), trap).unwrap();
+    }
+
+    /// What is to become of the next script that has these words.
+    pub(super) fn set_for(&self, words: &str, trap: &str) {
+        fs::write(self.file("trap.for"), words).unwrap();
+        self.set(trap);
     }
 
     /// Waits until the trap holds somebody.

@@ -9,6 +9,9 @@ use sta_node::engines::{Engine, EngineJob, Exit, Observation, RunId};
 use super::{BadSite, HonestJob, gate::Gate, on_both_majors};
 use crate::engines::{code, finished, run, said, stdout};
 
+/// The script that says that a guest is to leave, and the one that asks it; each is run after the other.
+const SCRIPTS: [&str; 2] = [">.notice ", SIGNAL];
+const SIGNAL: &str = "scancel --batch";
 const LONG: Duration = Duration::from_secs(60);
 
 on_both_majors! {
@@ -16,6 +19,7 @@ on_both_majors! {
     a_notice_of_an_engine_that_ends_is_passed_on_once_by_the_next
     a_notice_without_a_controller_is_given_once_it_is_back
     a_guest_that_waits_in_the_queue_is_ended_there_and_never_begins
+    a_guest_that_waits_does_not_take_the_place_of_one_that_leaves
     a_guest_that_ends_by_itself_before_the_word_reaches_it_keeps_its_end
     a_guest_that_kills_what_times_it_is_ended_by_slurm
     what_a_job_saved_is_read_by_the_account_that_saved_it
@@ -38,12 +42,14 @@ async fn leaves_asked_once(engine: &dyn Engine, job: &HonestJob) {
 async fn a_notice_that_failed_before_or_after_slurm_passed_it_on_is_given_once(site: BadSite) {
     let gate = Gate::new();
     let engine = gate.open(&site);
-    for trap in ["fails-before", "fails-after"] {
+    for (words, trap) in
+        SCRIPTS.into_iter().flat_map(|words| ["fails-before", "fails-after"].map(|trap| (words, trap)))
+    {
         let job = asked(&site, 7_000);
         engine.submit(&job.job).await.unwrap();
         job.wrote("begin").await;
         job.runs(&engine).await;
-        gate.set(trap);
+        gate.set_for(words, trap);
         engine.reclaim(job.job.id, LONG).await.unwrap();
         leaves_asked_once(&engine, &job).await;
     }
@@ -51,13 +57,15 @@ async fn a_notice_that_failed_before_or_after_slurm_passed_it_on_is_given_once(s
 
 async fn a_notice_of_an_engine_that_ends_is_passed_on_once_by_the_next(site: BadSite) {
     let gate = Gate::new();
-    for trap in ["hangs-before", "hangs-after"] {
+    for (words, trap) in
+        SCRIPTS.into_iter().flat_map(|words| ["hangs-before", "hangs-after"].map(|trap| (words, trap)))
+    {
         let job = asked(&site, 7_000);
         let engine = gate.open(&site);
         engine.submit(&job.job).await.unwrap();
         job.wrote("begin").await;
         job.runs(&engine).await;
-        gate.set(trap);
+        gate.set_for(words, trap);
         engine.reclaim(job.job.id, LONG).await.unwrap();
         gate.reached().await;
         drop(engine);
@@ -94,6 +102,31 @@ async fn a_guest_that_waits_in_the_queue_is_ended_there_and_never_begins(site: B
     assert_eq!(waits.lines(), [], "it never began");
 }
 
+async fn a_guest_that_waits_does_not_take_the_place_of_one_that_leaves(site: BadSite) {
+    let gate = Gate::new();
+    let engine = gate.open(&site);
+    // It leaves at the first word, and the word to the other is the later one.
+    let mut leaves = site.job(30_000, 0).on(site.node(0)).alone();
+    leaves.job.command[2] = format!("trap 'exit 75' TERM\n{}", leaves.job.command[2]);
+    let waits = site.job(200, 0).on(site.node(0));
+    assert!(leaves.job.id < waits.job.id);
+    engine.submit(&leaves.job).await.unwrap();
+    leaves.wrote("begin").await;
+    leaves.runs(&engine).await;
+    engine.submit(&waits.job).await.unwrap();
+    let queue = site.operate(&["squeue", "-h", "-t", "PD", "-o", "%j"]).await;
+    assert_eq!(queue.trim(), format!("sta-{}", waits.job.id), "it waits for the other's place");
+    gate.set_for(SIGNAL, "slow");
+    for job in [&leaves, &waits] {
+        engine.reclaim(job.job.id, LONG).await.unwrap();
+    }
+    for job in [&waits, &leaves] {
+        let outcome = finished(&engine, job.job.id).await;
+        assert_eq!(outcome.exit, Exit::Reclaimed, "{outcome:?}");
+    }
+    assert_eq!((leaves.count("end"), waits.lines()), (0, vec![]), "what waited never began");
+}
+
 async fn a_guest_that_ends_by_itself_before_the_word_reaches_it_keeps_its_end(site: BadSite) {
     let gate = Gate::new();
     let engine = gate.open(&site);
@@ -101,7 +134,7 @@ async fn a_guest_that_ends_by_itself_before_the_word_reaches_it_keeps_its_end(si
     engine.submit(&job.job).await.unwrap();
     job.wrote("begin").await;
     job.runs(&engine).await;
-    gate.set("hangs-before");
+    gate.set_for(SIGNAL, "hangs-before");
     engine.reclaim(job.job.id, LONG).await.unwrap();
     job.ends(&engine, 3).await;
 }
