@@ -121,7 +121,10 @@ impl BadSite {
 
     /// Waits until the controller has written down what it knows now: what it only knows, a crash makes it forget.
     async fn controller_has_saved(&self) {
-        self.controller_has_saved_since(std::time::SystemTime::now()).await;
+        let now = std::time::SystemTime::now();
+        // It writes where something has changed: it may have written a moment ago, and then nothing until the end of a job.
+        self.use_up_numbers(1).await;
+        self.controller_has_saved_since(now).await;
     }
 
     /// The same of what it knew at a moment: where nothing happens any more, it writes nothing any more.

@@ -92,7 +92,7 @@ impl Inner {
     async fn call_back(&self, account: &str, runs: &[Live]) -> Result<(), EngineError> {
         let one = |live: &Live| Some(calling_back(&self.settings, live, live.notice?.grace));
         let script: String = runs.iter().filter_map(one).collect();
-        self.commands.answer(account, "give jobs notice", &script).await.map(drop)
+        self.commands.answer(account, "give jobs notice", &format!("{script}:")).await.map(drop)
     }
 
     /// Asks what runs of them to end.
