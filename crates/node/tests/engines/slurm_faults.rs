@@ -212,9 +212,11 @@ impl HonestJob {
         let text = std::fs::read_to_string(&self.truth).unwrap_or_default();
         let line = |line: &str| {
             let (word, nanoseconds) = line.split_once(' ').unwrap();
-            (word.to_owned(), nanoseconds.parse::<u64>().unwrap() / 1_000_000)
+            // A signal to all of the job may end the `date` of one line.
+            let nanoseconds = (!nanoseconds.is_empty()).then(|| nanoseconds.parse::<u64>().unwrap());
+            nanoseconds.map(|nanoseconds| (word.to_owned(), nanoseconds / 1_000_000))
         };
-        text.lines().map(line).collect()
+        text.lines().filter_map(line).collect()
     }
 
     fn count(&self, word: &str) -> usize {

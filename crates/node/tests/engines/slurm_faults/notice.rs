@@ -25,10 +25,10 @@ on_both_majors! {
     what_a_job_saved_is_read_by_the_account_that_saved_it
 }
 
-/// A job that writes down each time that it is asked to leave, and goes on for so long.
-fn asked(site: &BadSite, milliseconds: u32) -> HonestJob {
-    let mut job = site.job(milliseconds, 75);
-    let script = format!("trap 'say asked' TERM\n{}", job.job.command[2]);
+/// A job that writes down each time that it is asked to leave, and leaves some seconds after it was asked first.
+fn asked(site: &BadSite) -> HonestJob {
+    let mut job = site.job(60_000, 75);
+    let script = format!("trap 'say asked; [ $n -ge 275 ] || n=275' TERM\n{}", job.job.command[2]);
     job.job.command[2] = script;
     job
 }
@@ -45,7 +45,7 @@ async fn a_notice_that_failed_before_or_after_slurm_passed_it_on_is_given_once(s
     for (words, trap) in
         SCRIPTS.into_iter().flat_map(|words| ["fails-before", "fails-after"].map(|trap| (words, trap)))
     {
-        let job = asked(&site, 7_000);
+        let job = asked(&site);
         engine.submit(&job.job).await.unwrap();
         job.wrote("begin").await;
         job.runs(&engine).await;
@@ -60,7 +60,7 @@ async fn a_notice_of_an_engine_that_ends_is_passed_on_once_by_the_next(site: Bad
     for (words, trap) in
         SCRIPTS.into_iter().flat_map(|words| ["hangs-before", "hangs-after"].map(|trap| (words, trap)))
     {
-        let job = asked(&site, 7_000);
+        let job = asked(&site);
         let engine = gate.open(&site);
         engine.submit(&job.job).await.unwrap();
         job.wrote("begin").await;
@@ -75,7 +75,7 @@ async fn a_notice_of_an_engine_that_ends_is_passed_on_once_by_the_next(site: Bad
 
 async fn a_notice_without_a_controller_is_given_once_it_is_back(site: BadSite) {
     let engine = site.open();
-    let job = asked(&site, 30_000);
+    let job = asked(&site);
     engine.submit(&job.job).await.unwrap();
     job.wrote("begin").await;
     job.runs(&engine).await;
@@ -114,8 +114,9 @@ async fn a_guest_that_waits_does_not_take_the_place_of_one_that_leaves(site: Bad
     leaves.wrote("begin").await;
     leaves.runs(&engine).await;
     engine.submit(&waits.job).await.unwrap();
-    let queue = site.operate(&["squeue", "-h", "-t", "PD", "-o", "%j"]).await;
-    assert_eq!(queue.trim(), format!("sta-{}", waits.job.id), "it waits for the other's place");
+    let name = format!("sta-{}", waits.job.id);
+    let queue = site.operate(&["squeue", "-h", "-n", &name, "-o", "%T"]).await;
+    assert_eq!(queue.trim(), "PENDING", "it waits for the other's place");
     gate.set_for(SIGNAL, "slow");
     for job in [&leaves, &waits] {
         engine.reclaim(job.job.id, LONG).await.unwrap();
@@ -130,7 +131,7 @@ async fn a_guest_that_waits_does_not_take_the_place_of_one_that_leaves(site: Bad
 async fn a_guest_that_ends_by_itself_before_the_word_reaches_it_keeps_its_end(site: BadSite) {
     let gate = Gate::new();
     let engine = gate.open(&site);
-    let job = site.job(1_000, 3);
+    let job = site.job(4_000, 3);
     engine.submit(&job.job).await.unwrap();
     job.wrote("begin").await;
     job.runs(&engine).await;

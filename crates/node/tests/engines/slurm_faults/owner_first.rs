@@ -310,7 +310,7 @@ async fn a_guest_that_had_to_leave_a_cluster_goes_home_with_what_it_saved() {
     let guest = JobSpec { sites_allowed, objective: Objective::SOONEST, ..meeting.counting() };
     let guest = meeting.of_guest(&guest, "running").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let burst = submitted(meeting.owner, &meeting.shell("burst", 3, "sleep 60", &[])).await;
+    let burst = submitted(meeting.owner, &meeting.shell("burst", 3, "sleep 590", &[])).await;
     meeting.owner.wait_for("ada", &burst, "running").await;
     meeting.guest.post("ada", &format!("/v1/jobs/{filler}/cancel"), &json!({})).await.ok();
     let began = Instant::now();
