@@ -22,7 +22,8 @@ use sta_node::{
     keys::Keys,
     node::{Engines, Node},
     outside::{HttpTransport, Outside, SystemChance, SystemClock},
-    store::WriterMode,
+    steps::disk,
+    store::{WriterMode, possessions::Party},
 };
 use sta_protocol::{
     class::Class,
@@ -168,7 +169,7 @@ impl Pair {
         let (passport, file) = runtime.block_on(async {
             let node = open(&directory.join("ca")).await?;
             let passport = scene::people(&node, &holder).await?;
-            let file = put_file(&node, bytes)?;
+            let file = put_file(&node, bytes).await?;
             node.store.stop();
             anyhow::Ok((passport, file))
         })?;
@@ -296,8 +297,8 @@ impl Drop for Pair {
     }
 }
 
-/// Writes a file of which no two pieces are the same into a node's blobs.
-fn put_file(node: &Node, bytes: u64) -> Result<InputFile> {
+/// Writes a file of which no two pieces are the same into a node's blobs, as if Ada had brought it.
+async fn put_file(node: &Node, bytes: u64) -> Result<InputFile> {
     use sha2::{Digest, Sha256};
     let block = |offset: u64| -> Vec<u8> {
         let seed = Sha256Digest::of(&offset.to_le_bytes());
@@ -307,10 +308,12 @@ fn put_file(node: &Node, bytes: u64) -> Result<InputFile> {
     let offsets = || (0..bytes).step_by(1 << 20);
     let whole = offsets().fold(Sha256::new(), |sum, offset| sum.chain_update(block(offset)));
     let sha256 = Sha256Digest::from_bytes(whole.finalize().into());
+    let ada = Party::Person("ada".parse()?);
     for offset in offsets() {
-        node.blobs.append(sha256, offset, &block(offset))?;
+        node.blobs.append(sha256, &ada, offset, &block(offset))?;
     }
-    node.blobs.finish(sha256)?;
+    node.blobs.finish(sha256, &ada)?;
+    disk::note_possession(node, sha256, ada).await?;
     Ok(InputFile { name: "large.bin".to_owned(), sha256, bytes, class: Class::Internal })
 }
 

@@ -36,7 +36,13 @@ use crate::{
         incident,
         registry::VerifiedRecords,
     },
-    store::{LogKeys, Store, StoreError, WriterMode, audit::PendingEntry, blobs::Blobs, outbox::Lane},
+    store::{
+        LogKeys, Store, StoreError, WriterMode,
+        audit::PendingEntry,
+        blobs::Blobs,
+        outbox::Lane,
+        possessions::{self, Party},
+    },
 };
 
 /// The engines of the sites a node drives.
@@ -227,6 +233,15 @@ impl Node {
     /// Every other member.
     pub fn peers(&self) -> impl Iterator<Item = &Member> {
         self.treaty.members.iter().filter(|member| member.id != self.config.member)
+    }
+
+    /// Whether a file is here whole, and this party has it: it has sent it here itself, or it is the result of its job.
+    ///
+    /// # Errors
+    /// The store does not say.
+    pub fn has_for(&self, sha256: Sha256Digest, party: &Party) -> Result<bool, StoreError> {
+        let is_noted = || self.store.read(|connection| possessions::is_noted(connection, sha256, party));
+        Ok(self.blobs.has(sha256) && is_noted()?)
     }
 
     /// A site that this node drives: the treaty's terms and its own settings.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Files by their SHA-256: brought in parts of bounded size, continued where they stopped, taken only when the digest fits.
+//! Files by their SHA-256: brought in parts of bounded size, continued where they stopped, taken only when the digest fits. What
+//! another person has brought is not here for somebody who only knows its digest.
 
 use std::sync::Arc;
 
@@ -15,10 +16,15 @@ use sta_protocol::digest::Sha256Digest;
 
 use super::{
     documents::BlobDocument,
-    extract::{PathOf, too_large},
+    extract::{PathOf, Person, too_large},
     problem::Fault,
 };
-use crate::{node::Node, steps::disk, store::blobs::BlobError, worker::beside};
+use crate::{
+    node::Node,
+    steps::disk,
+    store::{blobs::BlobError, possessions::Party},
+    worker::beside,
+};
 
 /// The most bytes of one part.
 const PART_BYTES_MAX: u64 = 64 << 20;
@@ -49,32 +55,34 @@ enum Part {
     },
 }
 
-/// Brings a file, or with `Content-Range` the next part of it. Without `Content-Range` the body is the whole file; what is
+/// Brings a file, or with `Content-Range` the next part of it, for jobs of the person who brings it. Without `Content-Range` the body is the whole file; what is
 /// here of it already is passed over. `Content-Range: bytes */LENGTH` closes a file whose bytes are all here.
 #[utoipa::path(put, path = "/v1/blobs/{sha256}", request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = 201, description = "The file is here, whole", body = BlobDocument), (status = 202, description = "The part is here", body = BlobDocument)))]
 pub(super) async fn put_blob(
     State(node): State<Arc<Node>>,
     PathOf(sha256): PathOf<Sha256Digest>,
+    Person(person): Person,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Fault> {
     let part = part_of(&headers)?;
+    let by = Party::Person(person.id);
     let answer =
         |status, have, whole| Ok((status, Json(BlobDocument { sha256, have, whole })).into_response());
     disk::note_upload(&node, sha256).await?;
-    if node.blobs.has(sha256) {
+    if node.has_for(sha256, &by)? {
         return answer(StatusCode::CREATED, node.blobs.read(sha256, 0, 0)?.1, true);
     }
     let have = match part {
-        Part::Whole => take_in(&node, sha256, &part, body).await?,
+        Part::Whole => take_in(&node, (sha256, &by), &part, body).await?,
         Part::Within { offset, whole, .. } => {
-            let here = node.blobs.partial_bytes(sha256);
+            let here = node.blobs.partial_bytes(sha256, &by);
             // For the whole rest, so that a file that does not fit is refused at its beginning.
             let _room = disk::room(&node, whole.saturating_sub(here)).await?;
-            offset + take_in(&node, sha256, &part, body).await?
+            offset + take_in(&node, (sha256, &by), &part, body).await?
         }
         Part::End { whole } => {
-            let have = node.blobs.partial_bytes(sha256);
+            let have = node.blobs.partial_bytes(sha256, &by);
             if have != whole {
                 return Err(BlobError::NotContinuous { offset: whole, have }.into());
             }
@@ -88,32 +96,41 @@ pub(super) async fn put_blob(
     }
     let finishing = Arc::clone(&node);
     // The rest of a large file that is still to be hashed takes seconds of processor time.
-    beside(have, move || finishing.blobs.finish(sha256)).await?;
+    let from = by.clone();
+    beside(have, move || finishing.blobs.finish(sha256, &from)).await?;
+    disk::note_possession(&node, sha256, by).await?;
     answer(StatusCode::CREATED, have, true)
 }
 
-/// How much of a file is here, in the header `sta-have`: status 200 when it is whole, 404 when it is not.
-#[utoipa::path(head, path = "/v1/blobs/{sha256}", responses((status = 200, description = "The file is here, whole"), (status = 404, description = "It is not; `sta-have` says how many bytes are")))]
+/// How much of a file the person who asks has brought, in the header `sta-have`: status 200 when it is whole, 404 when it is not.
+#[utoipa::path(head, path = "/v1/blobs/{sha256}", responses((status = 200, description = "The file is here, whole, and this person has brought it or may have it"), (status = 404, description = "It is not; `sta-have` says how many bytes are")))]
 pub(super) async fn head_blob(
     State(node): State<Arc<Node>>,
     PathOf(sha256): PathOf<Sha256Digest>,
+    Person(person): Person,
 ) -> Result<Response, Fault> {
-    let (status, have) = if node.blobs.has(sha256) {
+    let by = Party::Person(person.id);
+    let (status, have) = if node.has_for(sha256, &by)? {
         // Who asks is about to submit a job with it.
         disk::note_upload(&node, sha256).await?;
         (StatusCode::OK, node.blobs.read(sha256, 0, 0)?.1)
     } else {
-        (StatusCode::NOT_FOUND, node.blobs.partial_bytes(sha256))
+        (StatusCode::NOT_FOUND, node.blobs.partial_bytes(sha256, &by))
     };
     Ok((status, [(HAVE, HeaderValue::from(have))]).into_response())
 }
 
 /// Writes the body in chunks and returns its length.
-async fn take_in(node: &Node, sha256: Sha256Digest, part: &Part, mut body: Body) -> Result<u64, Fault> {
+async fn take_in(
+    node: &Node,
+    (sha256, by): (Sha256Digest, &Party),
+    part: &Part,
+    mut body: Body,
+) -> Result<u64, Fault> {
     let mut received = 0u64;
     let (mut passed_over, offset) = match part {
         Part::Within { offset, .. } => (0, *offset),
-        Part::Whole | Part::End { .. } => (node.blobs.partial_bytes(sha256), 0),
+        Part::Whole | Part::End { .. } => (node.blobs.partial_bytes(sha256, by), 0),
     };
     let mut chunk: Vec<u8> = Vec::new();
     let mut at = offset + passed_over;
@@ -128,7 +145,7 @@ async fn take_in(node: &Node, sha256: Sha256Digest, part: &Part, mut body: Body)
         passed_over -= skipped as u64;
         chunk.extend_from_slice(&data.split_off(skipped));
         if chunk.len() >= CHUNK_BYTES {
-            at += append(node, sha256, at, &mut chunk).await?;
+            at += append(node, (sha256, by), at, &mut chunk).await?;
         }
     }
     if let Part::Within { bytes, .. } = part
@@ -138,16 +155,21 @@ async fn take_in(node: &Node, sha256: Sha256Digest, part: &Part, mut body: Body)
         return Err(Fault::malformed("content-range", problem));
     }
     if !chunk.is_empty() {
-        append(node, sha256, at, &mut chunk).await?;
+        append(node, (sha256, by), at, &mut chunk).await?;
     }
     Ok(received)
 }
 
-async fn append(node: &Node, sha256: Sha256Digest, at: u64, chunk: &mut Vec<u8>) -> Result<u64, BlobError> {
-    let (blobs, bytes) = (node.blobs.clone(), std::mem::take(chunk));
+async fn append(
+    node: &Node,
+    (sha256, by): (Sha256Digest, &Party),
+    at: u64,
+    chunk: &mut Vec<u8>,
+) -> Result<u64, BlobError> {
+    let (blobs, bytes, by) = (node.blobs.clone(), std::mem::take(chunk), by.clone());
     let written = bytes.len() as u64;
     *chunk = beside(written, move || {
-        blobs.append(sha256, at, &bytes)?;
+        blobs.append(sha256, &by, at, &bytes)?;
         Ok::<_, BlobError>(bytes)
     })
     .await?;

@@ -18,7 +18,10 @@ use super::{StepError, disk};
 use crate::{
     node::Node,
     peers::outbound::CallError,
-    store::blobs::{Arrival, BlobError, PIECE_BYTES, Room},
+    store::{
+        blobs::{Arrival, BlobError, PIECE_BYTES, Room},
+        possessions::Party,
+    },
     worker::beside,
 };
 
@@ -52,8 +55,9 @@ fn far(shortest: Option<Duration>) -> u32 {
     u32::try_from(times).unwrap_or(FAR_MAX).clamp(1, FAR_MAX)
 }
 
-/// Brings a file into this node's blobs, from where an earlier attempt stopped. Jobs that want the same file at once
-/// share one transfer.
+/// Brings a file into this node's blobs, from where an earlier attempt stopped. Jobs that want the same file of the same holder at
+/// once share one transfer. One that is here already comes again from a holder that has never sent it: else whoever names the digest of
+/// a file would be given it.
 ///
 /// # Errors
 /// The holder is away or refuses, the bytes are not the announced ones, or the disk has no room.
@@ -65,18 +69,20 @@ pub(super) async fn bring(
     bytes: u64,
 ) -> Result<(), StepError> {
     let _turn = node.blobs.turn(sha256).await;
-    if node.blobs.has(sha256) {
+    let party = Party::Member(holder.clone());
+    if node.has_for(sha256, &party)? {
         return Ok(());
     }
     let source = Source { holder, path, bytes, far: far(node.distances.of(holder)) };
     let blobs = node.blobs.clone();
-    let arrival = Arc::new(beside(bytes, move || blobs.arrive(sha256, bytes)).await?);
+    let from = party.clone();
+    let arrival = Arc::new(beside(bytes, move || blobs.arrive(sha256, bytes, &from)).await?);
     let mut attempts = 1;
     loop {
         bring_missing(node, &source, &arrival).await?;
         let finishing = Arc::clone(&arrival);
         let (claimed, actual) = match beside(bytes, move || finishing.finish()).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return disk::note_possession(node, sha256, party).await,
             Err(source @ BlobError::Differs { .. }) => {
                 return Err(StepError::HolderWrong { holder: holder.clone(), source });
             }

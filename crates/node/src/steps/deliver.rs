@@ -17,6 +17,7 @@ use crate::{
         hosted::{self, HostedJob},
         jobs::{self, HomeJob},
         peers,
+        possessions::Party,
     },
 };
 
@@ -72,7 +73,7 @@ pub async fn output(
         let sha256 = output_may_leave(node, host, job.id, name).await?;
         return FilePart::read(node, sha256, offset, length_max);
     }
-    if !node.blobs.has(file.sha256) {
+    if !node.has_for(file.sha256, &Party::Member(host.clone()))? {
         fetch::fetch_one(node, &job, host, name).await.map_err(peer_reasons)?;
     }
     FilePart::read(node, file.sha256, offset, length_max)

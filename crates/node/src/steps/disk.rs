@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use sta_protocol::{
     digest::Sha256Digest,
     federation::Offer,
-    ids::MemberId,
+    ids::{MemberId, ResearcherId},
+    job::InputFile,
     refusal::{Refusal, RefusalCode},
 };
 
@@ -20,6 +21,7 @@ use crate::{
         StoreError,
         blob_uses::{self, NeededFile},
         blobs::Room,
+        possessions::{self, Party},
     },
     worker::beside,
 };
@@ -98,6 +100,30 @@ pub async fn note_upload(node: &Node, sha256: Sha256Digest) -> Result<(), StepEr
     Ok(())
 }
 
+/// The first of these that a person has not brought and that is no result of theirs. What others have here is not theirs, though they know
+/// its digest; and whether it is here they are not told.
+pub(super) fn first_not_brought<'a>(
+    node: &Node,
+    person: &ResearcherId,
+    inputs: &'a [InputFile],
+) -> Result<Option<&'a InputFile>, StoreError> {
+    let party = Party::Person(person.clone());
+    for input in inputs {
+        if !node.has_for(input.sha256, &party)? {
+            return Ok(Some(input));
+        }
+    }
+    Ok(None)
+}
+
+/// Notes that somebody has sent all of a file, which is here: from now on a job may name it for them.
+///
+/// # Errors
+/// The store failed: it is to be sent again.
+pub async fn note_possession(node: &Node, sha256: Sha256Digest, party: Party) -> Result<(), StepError> {
+    Ok(node.store.write(move |tx| possessions::note(tx, sha256, &party)).await?)
+}
+
 /// Lets go what no job needs and what was begun and never ended, at the start, at each job's end and every hour, until
 /// the node stops.
 pub(crate) async fn keep_tidy(node: Arc<Node>) {
@@ -123,11 +149,11 @@ pub async fn sweep(node: &Node) -> Result<(), StepError> {
     let kept = SignedDuration::from_hours(24 * i64::from(node.config.disk.cache_days));
     let_go(node, now.checked_sub(kept).unwrap_or(Timestamp::MIN)).await?;
     let older_than = Duration::from_secs(3600 * u64::from(node.config.disk.partial_hours_max));
-    for sha256 in node.blobs.abandoned(older_than)? {
+    for begun in node.blobs.abandoned(older_than)? {
         // Who brings it in just now has the turn; and a job may wait longer for a member that is away.
-        let Some(_turn) = node.blobs.try_turn(sha256) else { continue };
-        if !node.store.read(|connection| blob_uses::is_needed(connection, sha256))? {
-            node.blobs.abandon(sha256)?;
+        let Some(_turn) = node.blobs.try_turn(begun.sha256) else { continue };
+        if !node.store.read(|connection| blob_uses::is_needed(connection, begun.sha256))? {
+            node.blobs.abandon(&begun)?;
         }
     }
     Ok(())
@@ -168,6 +194,7 @@ async fn let_one_go(
         // Where the transaction does not commit, the list names a file that is not here, and the next look strikes it.
         blobs.let_go(sha256)?;
         blob_uses::stays(tx, sha256)?;
+        possessions::forget(tx, sha256)?;
         Ok(true)
     });
     Ok(write.await?)

@@ -3,13 +3,14 @@
 
 use sta_protocol::{federation::Receipt, ids::MemberId};
 
-use super::{StepError, arrive};
+use super::{StepError, arrive, disk};
 use crate::{
     node::Node,
     store::{
         blob_uses,
         jobs::{self, HomeJob},
         outbox::{self, Waiting},
+        possessions::{self, Party},
     },
 };
 
@@ -18,7 +19,7 @@ use crate::{
 /// # Errors
 /// The host is away: tried again from where it stopped.
 pub async fn fetch_outputs(node: &Node, waiting: &Waiting) -> Result<(), StepError> {
-    let mut stay = Vec::new();
+    let (mut stay, mut person) = (Vec::new(), None);
     if let Some(job) = node.store.read(|connection| jobs::find(connection, waiting.job))?
         && let (Some(receipt), Some(host)) = (receipt_of(&job)?, job.host.as_ref())
     {
@@ -26,11 +27,15 @@ pub async fn fetch_outputs(node: &Node, waiting: &Waiting) -> Result<(), StepErr
             arrive::bring(node, host, &output_path(&job, &output.name), output.sha256, output.bytes).await?;
             stay.push(output.sha256);
         }
+        person = Some(Party::Person(job.researcher));
     }
     let id = waiting.id;
     let write = node.store.write(move |tx| {
         // An output may be a file that came here as an input.
-        stay.iter().try_for_each(|sha256| blob_uses::stays(tx, *sha256))?;
+        for sha256 in &stay {
+            blob_uses::stays(tx, *sha256)?;
+            person.iter().try_for_each(|person| possessions::note(tx, *sha256, person))?;
+        }
         outbox::done(tx, id)
     });
     write.await?;
@@ -73,6 +78,7 @@ pub(super) async fn fetch_one(
     let Some(receipt) = receipt_of(job)? else { return Ok(()) };
     for output in receipt.outputs.iter().filter(|output| output.name == name) {
         arrive::bring(node, host, &output_path(job, name), output.sha256, output.bytes).await?;
+        disk::note_possession(node, output.sha256, Party::Person(job.researcher.clone())).await?;
     }
     Ok(())
 }

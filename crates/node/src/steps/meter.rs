@@ -33,6 +33,7 @@ use crate::{
         ledger,
         outbox::{self, Effect, Lane, Waiting},
         peers,
+        possessions::{self, Party},
     },
 };
 
@@ -224,6 +225,7 @@ async fn record(
 ) -> Result<(), StepError> {
     let now = node.outside.now();
     let offer = stage::offer_of(job)?;
+    let receiver = receiver(node, &offer);
     let (line, first) = (statement_line(&receipt, task_resources(&offer.spec)), offer.attempt);
     let (id, home_lane, engine_lane) =
         (job.job, Lane::Peer(job.home.clone()), Lane::Engine(job.site.clone()));
@@ -246,6 +248,11 @@ async fn record(
         });
         for output in outputs.iter().cloned().chain(saved) {
             peers::put_output(tx, id, &output)?;
+        }
+        let whole = receipt.outputs.iter().filter(|output| output.held_by.is_empty());
+        let given = whole.map(|output| output.sha256).chain(receipt.saved.iter().map(|saved| saved.sha256));
+        for sha256 in given {
+            possessions::note(tx, sha256, &receiver)?;
         }
         ledger::keep_receipt(tx, &receipt, &signed, &period_of(receipt.ended_at), &line)?;
         tx.audit(entry(&receipt, &signed, now));
@@ -271,6 +278,15 @@ async fn record(
     woken.iter().for_each(|lane| node.wake(lane));
     node.wake_disk();
     Ok(())
+}
+
+/// Who may have the results of a job that no rule holds.
+pub(super) fn receiver(node: &Node, offer: &Offer) -> Party {
+    if offer.home == *node.member() {
+        Party::Person(offer.researcher.clone())
+    } else {
+        Party::Member(offer.home.clone())
+    }
 }
 
 fn entry(receipt: &Receipt, signed: &Signed<Receipt>, at: Timestamp) -> PendingEntry {

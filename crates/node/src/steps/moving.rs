@@ -445,27 +445,21 @@ pub async fn fetch_saved(node: &Node, waiting: &Waiting) -> Result<(), StepError
     Ok(())
 }
 
-/// Brings it here: it is listed, and needed by its job, before its first byte is here. False where its host will never give it, or
-/// names a file that is here for something else: that would be read by whoever the job goes to next, under no rule of its own.
+/// Brings it here: it is listed, and needed by its job, before its first byte is here. False where its host will never give it. One that
+/// is here for something else its host sends all the same, or it would be read by whoever the job goes to next, under no rule of its own.
 async fn bring(node: &Node, job: &HomeJob, receipt: &Receipt, saved: &SavedWork) -> Result<bool, StepError> {
     let SavedWork { sha256, bytes, class } = *saved;
     let (id, project, now) = (job.id, job.project.clone(), node.outside.now());
-    let was_here = node.blobs.has(sha256);
+    let blobs = node.blobs.clone();
     let write = node.store.write(move |tx| {
-        if blob_uses::is_needed_by(tx.connection(), Side::Home, id, sha256)? {
-            return Ok(true);
-        }
-        if was_here {
-            return Ok(false);
-        }
         let file = NeededFile { sha256, bytes, class };
-        blob_uses::staging(tx, &file, now)?;
-        blob_uses::need(tx, Side::Home, id, project.as_str(), &[file])?;
-        Ok(true)
+        // One that is here to stay would go with those that pass.
+        if !blobs.has(sha256) {
+            blob_uses::staging(tx, &file, now)?;
+        }
+        blob_uses::need(tx, Side::Home, id, project.as_str(), &[file])
     });
-    if !write.await? {
-        return Ok(false);
-    }
+    write.await?;
     let name = fetch::percent_encoded(&SavedWork::name(receipt.attempt));
     let path = format!("/federation/v1/jobs/{}/outputs/{name}", job.id);
     match arrive::bring(node, &receipt.host, &path, sha256, bytes).await {

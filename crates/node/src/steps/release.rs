@@ -14,6 +14,7 @@ use crate::{
         audit::PendingEntry,
         hosted,
         peers::{self, HeldOutput},
+        possessions,
         registry::{Researcher, Role},
     },
 };
@@ -70,10 +71,11 @@ pub async fn release(
         "output": name, "sha256": held.file.sha256, "from": held.file.class, "to": new_class, "reason": reason,
         "steward": person, "permitted_by": permit.allowed_by(),
     });
-    let read_name = name.clone();
+    let (read_name, sha256, receiver) = (name.clone(), held.file.sha256, meter::receiver(node, &offer));
     node.store
         .write(move |tx| {
             peers::release_output(tx, job, &name, new_class, &person, now)?;
+            possessions::note(tx, sha256, &receiver)?;
             tx.audit(PendingEntry { kind: "output.released", subject: job.to_string(), payload, at: now });
             Ok(())
         })

@@ -18,10 +18,12 @@ use crate::{
     node::Node,
     peers::outbound::CallError,
     store::{
+        StoreError,
         blob_uses::{self, NeededFile},
         holds,
         hosted::{self, HostState, HostedJob},
         outbox::{self, Waiting},
+        possessions::Party,
     },
 };
 
@@ -165,21 +167,41 @@ pub(super) fn files(node: &Node, offer: &Offer) -> Vec<JobFile> {
 
 /// Lists what comes in before its first byte is here, so that it can go again whatever happens.
 async fn list(node: &Node, missing: &[JobFile]) -> Result<(), StepError> {
-    if missing.is_empty() {
-        return Ok(());
-    }
     let now = node.outside.now();
     let needed = |file: &JobFile| NeededFile { sha256: file.sha256, bytes: file.bytes, class: file.class };
-    let files: Vec<NeededFile> = missing.iter().map(needed).collect();
+    // One that is here to stay would go with those that pass.
+    let files: Vec<NeededFile> =
+        missing.iter().filter(|file| !node.blobs.has(file.sha256)).map(needed).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
     let write =
         node.store.write(move |tx| files.iter().try_for_each(|file| blob_uses::staging(tx, file, now)));
     Ok(write.await?)
 }
 
+/// Whether a file needs nobody's bytes: it is this member's own, or its holder has sent it before.
+fn is_here(node: &Node, file: &JobFile) -> Result<bool, StoreError> {
+    match &file.holder {
+        own if own == node.member() => Ok(node.blobs.has(file.sha256)),
+        holder => node.has_for(file.sha256, &Party::Member(holder.clone())),
+    }
+}
+
 async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), StepError> {
-    let missing: Vec<JobFile> =
-        files(node, offer).into_iter().filter(|file| !node.blobs.has(file.sha256)).collect();
-    let mut holders: Vec<&MemberId> = missing.iter().map(|file| &file.holder).collect();
+    let files = files(node, offer);
+    let mut missing = Vec::new();
+    for file in &files {
+        if !is_here(node, file)? {
+            missing.push(file.clone());
+        }
+    }
+    // Who answers for data decides for every job, also where an earlier one has brought it here. Home has by its offer.
+    let answers_for = |file: &&JobFile| {
+        file.class != Class::Open && file.holder != offer.home && file.holder != *node.member()
+    };
+    let mut holders: Vec<&MemberId> =
+        missing.iter().chain(files.iter().filter(answers_for)).map(|file| &file.holder).collect();
     holders.sort();
     holders.dedup();
     for holder in holders {

@@ -13,7 +13,7 @@ use sta_protocol::{
 };
 
 use super::{
-    StepError,
+    StepError, disk,
     dossier::{CandidateNote, Dossier},
     gates::admission::Screened,
     identity::{self, Proven, Shown},
@@ -63,7 +63,7 @@ pub async fn submit(
     if let Some(job) = node.store.read(|connection| jobs::find(connection, request.job))? {
         return job.if_asked_by(node, &researcher.id, request_sha256);
     }
-    check(node, &request)?;
+    check(node, researcher, &request)?;
     wait::check(node, &request.spec)?;
     let job = HomeJob::new(researcher, &request, request_sha256, node.outside.now());
     decide_on(node, researcher, job, Decided::AtOnce).await
@@ -219,12 +219,11 @@ impl HomeJob {
     }
 }
 
-fn check(node: &Node, request: &SubmitRequest) -> Result<(), StepError> {
+fn check(node: &Node, researcher: &Researcher, request: &SubmitRequest) -> Result<(), StepError> {
     request.spec.validate().map_err(|error| malformed(node, error.field, error.problem))?;
-    match request.spec.inputs.iter().find(|input| !node.blobs.has(input.sha256)) {
-        Some(input) => {
-            let problem = format!("`{}` with SHA-256 {} has not been uploaded", input.name, input.sha256);
-            Err(malformed(node, "inputs", problem))
+    match disk::first_not_brought(node, &researcher.id, &request.spec.inputs)? {
+        Some(InputFile { name, sha256, .. }) => {
+            Err(malformed(node, "inputs", format!("`{name}` with SHA-256 {sha256} has not been uploaded")))
         }
         None => Ok(()),
     }

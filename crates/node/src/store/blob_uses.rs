@@ -73,19 +73,6 @@ pub fn need(
     Ok(())
 }
 
-/// Whether a job is noted to need a file on a side.
-pub fn is_needed_by(
-    connection: &Connection,
-    side: Side,
-    job: JobId,
-    sha256: Sha256Digest,
-) -> Result<bool, StoreError> {
-    connection
-        .prepare_cached("SELECT 1 FROM blob_uses WHERE sha256 = ?1 AND side = ?2 AND job = ?3")
-        .and_then(|mut query| query.exists(params![sha256.to_string(), side.as_str(), job.to_string()]))
-        .doing("look whether a job needs a file")
-}
-
 /// How much the files of a project's unfinished jobs take at this host, and how much more `files` would take.
 pub fn project_bytes(
     connection: &Connection,

@@ -2,11 +2,13 @@
 //! Content-addressed files: written beside, checked against their SHA-256, then renamed into place; resumable.
 //!
 //! ```text
-//! partial/SHA256                          an upload, from its beginning to where it is
-//! arriving/SHA256, arriving/SHA256.pieces from another member, piece by piece, and which pieces are here
-//! ab/abcd..., ab/abcd....pieces           whole files, and the digests of their pieces
-//! going/SHA256                            on their way out
+//! partial/SHA256.WHOSE                   an upload, from its beginning to where it is
+//! arriving/SHA256.WHOSE, ... .pieces     from another member, piece by piece, and which pieces are here
+//! ab/abcd..., ab/abcd....pieces          whole files, and the digests of their pieces
+//! going/SHA256                           on their way out
 //! ```
+//!
+//! What one has sent of a file is not gone on with by another: who has the whole file here has sent all of it.
 
 use std::{
     collections::BTreeMap,
@@ -28,9 +30,10 @@ mod room;
 use hashing::{Rolling, Sha256Growing};
 use known_pieces::KnownPieces;
 
-use super::StoreError;
+use super::{StoreError, possessions::Party};
 
 pub use arrival::Arrival;
+pub use leaving::Begun;
 pub use room::{NoRoom, Room};
 
 /// The piece in which files go from member to member, and which is checked and recorded as one.
@@ -49,7 +52,7 @@ pub struct Blobs {
 #[derive(Debug, Default)]
 struct Inner {
     known: KnownPieces,
-    uploads: Mutex<BTreeMap<Sha256Digest, Rolling>>,
+    uploads: Mutex<BTreeMap<PathBuf, Rolling>>,
     turns: Mutex<BTreeMap<Sha256Digest, Weak<tokio::sync::Mutex<()>>>>,
     promised: room::Promised,
 }
@@ -155,75 +158,81 @@ impl Blobs {
         self.path(digest).is_file()
     }
 
-    /// How many bytes of a file that is not whole are here.
+    /// How many bytes of a file somebody has uploaded, who has not uploaded all of it.
     #[must_use]
-    pub fn partial_bytes(&self, digest: Sha256Digest) -> u64 {
-        fs::metadata(self.partial(digest)).map_or(0, |metadata| metadata.len())
+    pub fn partial_bytes(&self, digest: Sha256Digest, by: &Party) -> u64 {
+        fs::metadata(self.partial(digest, Some(by))).map_or(0, |metadata| metadata.len())
     }
 
-    /// Adds bytes at `offset` to a file that is coming in.
+    /// Adds bytes at `offset` to a file that somebody uploads.
     ///
     /// # Errors
     /// The part does not continue what is here, or the disk says no.
-    pub fn append(&self, digest: Sha256Digest, offset: u64, bytes: &[u8]) -> Result<(), BlobError> {
-        let have = self.partial_bytes(digest);
+    pub fn append(
+        &self,
+        digest: Sha256Digest,
+        by: &Party,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), BlobError> {
+        let have = self.partial_bytes(digest, by);
         if offset != have {
             return Err(BlobError::NotContinuous { offset, have });
         }
-        let path = self.partial(digest);
+        let path = self.partial(digest, Some(by));
         let open = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         let mut file = open.map_err(|source| file_error(&path, source))?;
         file.write_all(bytes).map_err(|source| file_error(&path, source))?;
-        self.hash_upload(digest, offset, bytes);
+        self.hash_upload(&path, offset, bytes);
         Ok(())
     }
 
     /// Hashes an upload as it comes, so that its end does not wait until all of it is read again.
-    fn hash_upload(&self, digest: Sha256Digest, offset: u64, bytes: &[u8]) {
+    fn hash_upload(&self, path: &Path, offset: u64, bytes: &[u8]) {
         let mut uploads = self.uploads();
         if offset == 0 {
             while uploads.len() >= UPLOADS_MAX {
                 // Any of them: it is read again at its end.
                 uploads.pop_first();
             }
-            uploads.insert(digest, Rolling::new());
+            uploads.insert(path.to_owned(), Rolling::new());
         }
-        let Some(mut rolling) = uploads.remove(&digest).filter(|rolling| rolling.upto == offset) else {
+        let Some(mut rolling) = uploads.remove(path).filter(|rolling| rolling.upto == offset) else {
             return;
         };
         // Hashed with the lock free: other uploads go on.
         drop(uploads);
         rolling.update(bytes);
-        self.uploads().insert(digest, rolling);
+        self.uploads().insert(path.to_owned(), rolling);
     }
 
-    fn uploads(&self) -> std::sync::MutexGuard<'_, BTreeMap<Sha256Digest, Rolling>> {
+    fn uploads(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Rolling>> {
         self.inner.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks a file that has come in whole and puts it in its place; a wrong one is removed.
+    /// Checks a file that somebody has uploaded whole and puts it in its place, also where it is here already; a wrong one is removed.
     ///
     /// # Errors
     /// The bytes are not the ones announced, or the disk says no.
-    pub fn finish(&self, digest: Sha256Digest) -> Result<(), BlobError> {
-        let rolling = self.uploads().remove(&digest);
-        if self.has(digest) {
-            return Ok(());
-        }
-        let partial = self.partial(digest);
+    pub fn finish(&self, digest: Sha256Digest, by: &Party) -> Result<(), BlobError> {
+        self.finish_at(&self.partial(digest, Some(by)), digest)
+    }
+
+    fn finish_at(&self, partial: &Path, digest: Sha256Digest) -> Result<(), BlobError> {
+        let rolling = self.uploads().remove(partial);
         // An empty file has no part that made it.
-        let open = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&partial);
-        let file = open.map_err(|source| file_error(&partial, source))?;
+        let open = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(partial);
+        let file = open.map_err(|source| file_error(partial, source))?;
         let mut rolling = rolling.unwrap_or_else(Rolling::new);
-        rolling.read_on(&file).map_err(|source| file_error(&partial, source))?;
+        rolling.read_on(&file).map_err(|source| file_error(partial, source))?;
         let (got, pieces) = rolling.finish();
         if got != digest {
-            fs::remove_file(&partial).map_err(|source| file_error(&partial, source))?;
+            fs::remove_file(partial).map_err(|source| file_error(partial, source))?;
             return Err(BlobError::Differs { expected: digest, got });
         }
-        file.sync_all().map_err(|source| file_error(&partial, source))?;
+        file.sync_all().map_err(|source| file_error(partial, source))?;
         self.keep_pieces(digest, &pieces)?;
-        self.place(&partial, digest)?;
+        self.place(partial, digest)?;
         Ok(())
     }
 
@@ -235,9 +244,9 @@ impl Blobs {
         if self.has(digest) {
             return Ok(());
         }
-        let partial = self.partial(digest);
+        let partial = self.partial(digest, None);
         fs::copy(path, &partial).map_err(|source| file_error(path, source))?;
-        self.finish(digest)
+        self.finish_at(&partial, digest)
     }
 
     /// Up to `length_max` bytes from `offset`, and the length of the whole file.
@@ -268,12 +277,13 @@ impl Blobs {
         Ok(Part { bytes, sha256, whole })
     }
 
-    fn partial(&self, digest: Sha256Digest) -> PathBuf {
-        self.root.join("partial").join(digest.to_string())
+    fn partial(&self, digest: Sha256Digest, by: Option<&Party>) -> PathBuf {
+        let name = by.map_or_else(|| digest.to_string(), |by| begun_name(digest, by));
+        self.root.join("partial").join(name)
     }
 
-    fn arriving(&self, digest: Sha256Digest) -> PathBuf {
-        self.root.join("arriving").join(digest.to_string())
+    fn arriving(&self, digest: Sha256Digest, from: &Party) -> PathBuf {
+        self.root.join("arriving").join(begun_name(digest, from))
     }
 
     /// Makes the directory that a file lies in, and gives it.
@@ -297,6 +307,12 @@ impl Blobs {
             .and_then(|directory| directory.sync_all())
             .map_err(|source| file_error(directory, source))
     }
+}
+
+/// The name of what somebody has begun to send of a file; it names no person.
+fn begun_name(digest: Sha256Digest, by: &Party) -> String {
+    let whose = Sha256Digest::of(by.to_string().as_bytes()).to_string();
+    format!("{digest}.{}", &whose[..16])
 }
 
 /// SHA-256 of a file on this machine.

@@ -22,6 +22,7 @@ pub mod line;
 pub mod moves;
 pub mod outbox;
 pub mod peers;
+pub mod possessions;
 mod readers;
 pub mod reclaims;
 pub mod registry;

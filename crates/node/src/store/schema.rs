@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{Doing, StoreError, writer::WriterMode};
+use super::{Doing, StoreError, possessions, writer::WriterMode};
 
 /// One step from a version of the file to the next; never changed after a release, only added to.
 const MIGRATIONS: &[&str] = &[
@@ -19,8 +19,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_spans.sql"),
     include_str!("migrations/0011_longest.sql"),
     include_str!("migrations/0012_moves.sql"),
+    include_str!("migrations/0013_possessions.sql"),
 ];
 
+/// The place of the step after which receipts are read once.
+const POSSESSIONS: usize = 12;
 /// How many pages the write-ahead log takes before they go into the file itself: 16 MiB. Pages that are written over and over
 /// go there once.
 const WAL_PAGES: u32 = 4096;
@@ -60,6 +63,9 @@ pub(super) fn prepare(connection: &mut Connection, mode: WriterMode) -> Result<(
     for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let transaction = connection.transaction().doing("begin a migration")?;
         transaction.execute_batch(migration).doing("migrate")?;
+        if done == POSSESSIONS {
+            possessions::of_ended_jobs(&transaction)?;
+        }
         let reached = i64::try_from(done + 1).unwrap_or(i64::MAX);
         transaction.pragma_update(None, "user_version", reached).doing("note its version")?;
         transaction.commit().doing("keep a migration")?;

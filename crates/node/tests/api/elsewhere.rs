@@ -325,7 +325,7 @@ async fn no_other_member_has_a_job_that_was_handed_back_and_no_attempt_is_withou
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_host_says_that_a_job_saved_is_not_a_file_that_home_has_for_something_else() {
+async fn what_a_job_saved_comes_from_its_host_also_where_home_has_such_a_file_for_something_else() {
     let world = open().await;
     let (filler, guest) = guest_in_juelich(&world, &endless(8, &["quebec-hydro", "juelich"])).await;
     let other: &'static [u8] = Box::leak(format!("what {guest} saved").into_bytes().into_boxed_slice());
@@ -333,7 +333,9 @@ async fn what_a_host_says_that_a_job_saved_is_not_a_file_that_home_has_for_somet
     running(&world.de, &endless(JUELICH, &["juelich"])).await;
     cancelled(&world.ca, filler).await;
     runs_at(&world.ca, guest, "quebec-hydro").await;
-    assert_eq!(world.ca.engine.came_with(attempt(guest, 3)), None, "it begins anew");
+    let (_, came) = world.ca.engine.came_with(attempt(guest, 3)).expect("what it saved");
+    assert_eq!(came, other);
+    assert_eq!(world.ca.node.metrics.file_bytes_fetched.get(), other.len() as u64, "its host sent it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ mod moving;
 mod newcomers;
 mod outputs;
 mod own_packs;
+mod possession;
 mod problems;
 mod queues;
 mod reclaim;

@@ -246,3 +246,34 @@ async fn who_holds_data_asks_too_before_a_byte_of_it_leaves() {
     assert_eq!(moved(&world.de, job)[0]["answer"]["verdict"], "DENY");
     replay(&logged(&world.de)).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_data_is_asked_for_every_job_also_where_an_earlier_one_has_brought_it_there() {
+    let world = World::open().await;
+    world.run();
+    let visa = registered(&world, &world.de, "survey", "de", &survey()).await;
+    let over = job_over("de/survey", "quebec-hydro");
+    let waits = JobSpec { command: vec!["wait".to_owned()], outputs: Vec::new(), ..over.clone() };
+    let waits = with_visa(&world.ca, &waits, &visa).await;
+    world.ca.wait_for("ada", waits["id"].as_str().unwrap(), "running").await;
+    let served = world.de.node.metrics.file_bytes_served.get();
+    let again = with_visa(&world.ca, &over, &visa).await;
+    world.ca.wait_for("ada", again["id"].as_str().unwrap(), "completed").await;
+    assert_eq!(world.de.node.metrics.file_bytes_served.get(), served, "it is there");
+    // Germany learns that there is no contract any more; Canada goes by the record that it has.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let mut without = survey();
+    without["processor_contracts"] = json!([]);
+    let body = json!({
+        "name": "survey", "title": "survey", "class": "personal", "origin": "de", "purposes": ["research"],
+        "files": [{"name": "rows.csv", "sha256": Sha256Digest::of(b"1,2,3\n"), "bytes": 6}], "protection": without,
+    });
+    assert_eq!(world.de.post("stella", "/v1/datasets", &body).await.status, 201);
+    let refused = with_visa(&world.ca, &over, &visa).await;
+    let failed = world.ca.wait_for("ada", refused["id"].as_str().unwrap(), "failed").await;
+    assert!(failed.to_string().contains("GD-28"), "{failed}");
+    let sql = "SELECT COUNT(*) FROM audit_payloads WHERE kind = 'transfer.granted'";
+    let count = |store: &rusqlite::Connection| store.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
+    let granted = world.de.node.store.read(|store| Ok(count(store))).unwrap();
+    assert_eq!(granted, 2, "Germany's log has each job that its data was for");
+}

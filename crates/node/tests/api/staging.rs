@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sta_node::{
     config::DiskConfig,
     steps::disk,
-    store::{blobs::PIECE_BYTES, outbox},
+    store::{blobs::PIECE_BYTES, outbox, possessions::Party},
 };
 use sta_protocol::{
     class::Class,
@@ -187,10 +187,12 @@ async fn what_a_job_still_needs_stays_and_what_was_begun_and_left_goes() {
         assert!(node.node.blobs.has(needed.sha256));
     }
     let left = Sha256Digest::of(b"of which only a part came");
-    world.ca.node.blobs.append(left, 0, b"of which").unwrap();
+    let (ada, blobs) = (Party::Person("ada".parse().unwrap()), &world.ca.node.blobs);
+    blobs.append(left, &ada, 0, b"of which").unwrap();
     disk::sweep(&world.ca.node).await.unwrap();
-    assert_eq!(world.ca.node.blobs.partial_bytes(left), 8, "it is fresh");
-    assert_eq!(world.ca.node.blobs.abandoned(Duration::ZERO).unwrap(), [left]);
-    world.ca.node.blobs.abandon(left).unwrap();
-    assert_eq!(world.ca.node.blobs.partial_bytes(left), 0);
+    assert_eq!(blobs.partial_bytes(left, &ada), 8, "it is fresh");
+    let begun = blobs.abandoned(Duration::ZERO).unwrap();
+    assert_eq!(begun.iter().map(|begun| begun.sha256).collect::<Vec<_>>(), [left]);
+    blobs.abandon(&begun[0]).unwrap();
+    assert_eq!(blobs.partial_bytes(left, &ada), 0);
 }

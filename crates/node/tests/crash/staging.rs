@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -90,8 +90,14 @@ fn spec(input: &LocalFile) -> JobSpec {
 
 /// Pieces of the file that have landed at `de`.
 fn landed(pair: &Pair, file: &LocalFile) -> u64 {
-    let record = pair.path("de").join("blobs/arriving").join(format!("{}.pieces", file.sha256));
-    std::fs::metadata(record).map_or(0, |metadata| metadata.len() / LINE_BYTES)
+    let begun = std::fs::read_dir(pair.path("de").join("blobs/arriving")).into_iter().flatten();
+    let names = begun.map(|entry| entry.unwrap().path());
+    let is_record = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with(&file.sha256.to_string()) && name.ends_with(".pieces")
+    };
+    let record = names.into_iter().find(is_record);
+    record.and_then(|record| std::fs::metadata(record).ok()).map_or(0, |metadata| metadata.len() / LINE_BYTES)
 }
 
 /// Waits until so many pieces have landed and kills `de` right then.

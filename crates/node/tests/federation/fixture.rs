@@ -22,8 +22,11 @@ use sta_node::{
     keys::Keys,
     node::{Engines, Node},
     outside::{BoxFuture, Clock, Outside, Transport, TransportError},
-    steps::registry::{self, NewDataset, NewVisa},
-    store::{WriterMode, registry::Researcher},
+    steps::{
+        disk,
+        registry::{self, NewDataset, NewVisa},
+    },
+    store::{WriterMode, possessions::Party, registry::Researcher},
 };
 use sta_protocol::{
     class::Class,
@@ -174,7 +177,12 @@ impl Fixture {
         }
         add_datasets(&nodes).await;
         let people = add_people(&nodes, &clock).await;
-        let inputs = nodes.iter().map(|node| add_input(node)).collect();
+        let inputs: Vec<InputFile> = nodes.iter().map(|node| add_input(node)).collect();
+        for person in &people {
+            let party = Party::Person(person.researcher.id.clone());
+            let (node, input) = (&nodes[person.home], &inputs[person.home]);
+            disk::note_possession(node, input.sha256, party).await.expect("it was brought");
+        }
         let verified_treaty = treaty.verify().expect("a signed treaty");
         Self { directory, treaty, verified_treaty, people, inputs }
     }
@@ -315,8 +323,9 @@ fn protection(class: Class) -> Option<DataProtection> {
 fn add_file(node: &Node, name: &str) -> DatasetFile {
     let content = format!("{name}\n").repeat(100).into_bytes();
     let sha256 = Sha256Digest::of(&content);
-    node.blobs.append(sha256, 0, &content).expect("room");
-    node.blobs.finish(sha256).expect("the right bytes");
+    let somebody = Party::Person("somebody".parse().expect("a name"));
+    node.blobs.append(sha256, &somebody, 0, &content).expect("room");
+    node.blobs.finish(sha256, &somebody).expect("the right bytes");
     DatasetFile { name: format!("{name}.csv"), sha256, bytes: content.len() as u64 }
 }
 

@@ -27,6 +27,7 @@ use crate::{
         jobs::{HomeJob, HomeState},
         ledger,
         peers::{self, HeldOutput},
+        possessions::Party,
     },
     text::Language,
 };
@@ -323,7 +324,7 @@ impl JobDocument {
                     .outputs
                     .iter()
                     .map(|file| OutputDocument::new(node, job, file, language))
-                    .collect(),
+                    .collect::<Result<_, _>>()?,
                 None => Vec::new(),
             },
             limits_enforced: receipt
@@ -345,10 +346,13 @@ impl JobDocument {
 }
 
 impl OutputDocument {
-    fn new(node: &Node, job: &HomeJob, file: &OutputFile, language: Language) -> Self {
-        let here = node.blobs.has(file.sha256);
+    fn new(node: &Node, job: &HomeJob, file: &OutputFile, language: Language) -> Result<Self, StoreError> {
+        let here = match &job.host {
+            Some(host) if host != node.member() => node.has_for(file.sha256, &Party::Member(host.clone()))?,
+            Some(_) | None => node.blobs.has(file.sha256),
+        };
         let own = job.host.as_ref() == Some(node.member());
-        Self {
+        Ok(Self {
             name: file.name.clone(),
             sha256: file.sha256,
             bytes: file.bytes,
@@ -356,7 +360,7 @@ impl OutputDocument {
             held: !file.held_by.is_empty() && !here && !own,
             held_by: RefusalDocument::list(&file.held_by, language),
             here,
-        }
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use sta_protocol::digest::Sha256Digest;
 
 use super::{BlobError, Blobs, PIECE_BYTES, file_error, hashing::Sha256Growing};
-use crate::store::StoreError;
+use crate::store::{StoreError, possessions::Party};
 
 /// A line of the record: the piece's number and its SHA-256.
 const LINE_BYTES: usize = 8 + 32;
@@ -65,13 +65,13 @@ struct Hashed {
 }
 
 impl Blobs {
-    /// Takes a file up where it was left, or begins it. Every piece that is recorded is read and checked.
+    /// Takes a file from a member up where it was left, or begins it. Every piece that is recorded is read and checked.
     ///
     /// # Errors
     /// The disk says no.
-    pub fn arrive(&self, sha256: Sha256Digest, bytes: u64) -> Result<Arrival, BlobError> {
-        let path = self.arriving(sha256);
-        let record_path = path.with_extension("pieces");
+    pub fn arrive(&self, sha256: Sha256Digest, bytes: u64, from: &Party) -> Result<Arrival, BlobError> {
+        let path = self.arriving(sha256, from);
+        let record_path = path.with_added_extension("pieces");
         let file = open(&path, false)?;
         // Of another length it cannot be this file; and it is as long as it will be, so that reading stops nowhere.
         file.set_len(bytes).map_err(|source| file_error(&path, source))?;

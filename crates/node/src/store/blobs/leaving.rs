@@ -12,6 +12,25 @@ use sta_protocol::digest::Sha256Digest;
 use super::{Blobs, file_error};
 use crate::store::StoreError;
 
+/// The record beside what arrives from a member.
+const PIECES: &str = "pieces";
+
+/// What somebody began to send of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Begun {
+    /// Of which file.
+    pub sha256: Sha256Digest,
+    path: PathBuf,
+}
+
+impl Begun {
+    fn at(path: PathBuf) -> Option<Self> {
+        let sha256 = path.file_name()?.to_str()?.split('.').next()?.parse().ok()?;
+        let is_record = path.extension().is_some_and(|extension| extension == PIECES);
+        Some(Self { sha256, path: if is_record { path.with_extension("") } else { path } })
+    }
+}
+
 impl Blobs {
     /// Takes a file out of its place, so that it is not here any more. [`Blobs::empty_going`] gives its room back.
     ///
@@ -36,21 +55,20 @@ impl Blobs {
         Ok(())
     }
 
-    /// What was begun and not touched for so long, by its name; a name that is no digest is nothing of ours.
+    /// What was begun and not touched for so long; a file whose name begins with no digest is nothing of ours.
     ///
     /// # Errors
     /// The disk says no.
-    pub fn abandoned(&self, older_than: Duration) -> Result<Vec<Sha256Digest>, StoreError> {
+    pub fn abandoned(&self, older_than: Duration) -> Result<Vec<Begun>, StoreError> {
         let mut abandoned = Vec::new();
         for folder in ["partial", "arriving"] {
             for path in entries(&self.root.join(folder))? {
-                let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
                 let touched = fs::metadata(&path).and_then(|metadata| metadata.modified());
                 let age = touched.ok().and_then(|touched| SystemTime::now().duration_since(touched).ok());
-                if let Ok(sha256) = name.parse()
+                if let Some(begun) = Begun::at(path)
                     && age.is_some_and(|age| age >= older_than)
                 {
-                    abandoned.push(sha256);
+                    abandoned.push(begun);
                 }
             }
         }
@@ -63,11 +81,10 @@ impl Blobs {
     ///
     /// # Errors
     /// The disk says no.
-    pub fn abandon(&self, sha256: Sha256Digest) -> Result<(), StoreError> {
-        self.uploads().remove(&sha256);
-        let arriving = self.arriving(sha256);
-        for path in [self.partial(sha256), arriving.with_extension("pieces"), arriving] {
-            gone(fs::remove_file(&path)).map_err(|source| file_error(&path, source))?;
+    pub fn abandon(&self, begun: &Begun) -> Result<(), StoreError> {
+        self.uploads().remove(&begun.path);
+        for path in [&begun.path.with_added_extension(PIECES), &begun.path] {
+            gone(fs::remove_file(path)).map_err(|source| file_error(path, source))?;
         }
         Ok(())
     }
