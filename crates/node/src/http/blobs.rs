@@ -69,8 +69,11 @@ pub(super) async fn put_blob(
     let by = Party::Person(person.id);
     let answer =
         |status, have, whole| Ok((status, Json(BlobDocument { sha256, have, whole })).into_response());
-    disk::note_upload(&node, sha256).await?;
-    if node.has_for(sha256, &by)? {
+    let is_theirs = node.has_for(sha256, &by)?;
+    if is_theirs || !node.blobs.has(sha256) {
+        disk::note_upload(&node, sha256).await?;
+    }
+    if is_theirs {
         return answer(StatusCode::CREATED, node.blobs.read(sha256, 0, 0)?.1, true);
     }
     let have = match part {
@@ -94,11 +97,9 @@ pub(super) async fn put_blob(
     {
         return answer(StatusCode::ACCEPTED, have, false);
     }
-    let finishing = Arc::clone(&node);
-    // The rest of a large file that is still to be hashed takes seconds of processor time.
-    let from = by.clone();
-    beside(have, move || finishing.blobs.finish(sha256, &from)).await?;
-    disk::note_possession(&node, sha256, by).await?;
+    // Done to its end, though whoever sent it may not wait for the answer.
+    let closing = tokio::spawn(disk::close_upload(Arc::clone(&node), sha256, by, have));
+    closing.await.map_err(|error| Fault::internal("close an upload", &error))??;
     answer(StatusCode::CREATED, have, true)
 }
 
@@ -167,8 +168,9 @@ async fn append(
     chunk: &mut Vec<u8>,
 ) -> Result<u64, BlobError> {
     let (blobs, bytes, by) = (node.blobs.clone(), std::mem::take(chunk), by.clone());
-    let written = bytes.len() as u64;
+    let (written, turn) = (bytes.len() as u64, node.blobs.part_turn(sha256, &by).await);
     *chunk = beside(written, move || {
+        let _turn = turn;
         blobs.append(sha256, &by, at, &bytes)?;
         Ok::<_, BlobError>(bytes)
     })

@@ -305,7 +305,7 @@ fn permit(
 }
 
 /// The dataset records the offer goes by: each signed by the dataset's own member, and not older than the one known here.
-fn records(node: &Node, offer: &Offer) -> Result<Vec<DatasetRecord>, Refusals> {
+pub(super) fn records(node: &Node, offer: &Offer) -> Result<Vec<DatasetRecord>, Refusals> {
     let unknown = |problem: String| {
         Refusals::one(Refusal::new(RefusalCode::DatasetUnknown, node.member(), [("problem", problem)]))
     };

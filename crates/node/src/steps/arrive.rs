@@ -68,8 +68,8 @@ pub(super) async fn bring(
     sha256: Sha256Digest,
     bytes: u64,
 ) -> Result<(), StepError> {
-    let _turn = node.blobs.turn(sha256).await;
     let party = Party::Member(holder.clone());
+    let _turn = node.blobs.part_turn(sha256, &party).await;
     if node.has_for(sha256, &party)? {
         return Ok(());
     }
@@ -80,8 +80,9 @@ pub(super) async fn bring(
     let mut attempts = 1;
     loop {
         bring_missing(node, &source, &arrival).await?;
-        let finishing = Arc::clone(&arrival);
-        let (claimed, actual) = match beside(bytes, move || finishing.finish()).await {
+        let (finishing, place) = (Arc::clone(&arrival), node.blobs.turn(sha256).await);
+        let (finished, _place) = beside(bytes, move || (finishing.finish(), place)).await;
+        let (claimed, actual) = match finished {
             Ok(()) => return disk::note_possession(node, sha256, party).await,
             Err(source @ BlobError::Differs { .. }) => {
                 return Err(StepError::HolderWrong { holder: holder.clone(), source });

@@ -87,15 +87,15 @@ pub async fn room(node: &Node, needed: u64) -> Result<Room, StepError> {
 /// # Errors
 /// The store failed.
 pub async fn note_upload(node: &Node, sha256: Sha256Digest) -> Result<(), StepError> {
-    let (now, is_here) = (node.outside.now(), node.blobs.has(sha256));
+    let (now, blobs) = (node.outside.now(), node.blobs.clone());
     let known = node.store.read(|connection| blob_uses::uploaded_at(connection, sha256))?;
     let fresh = now.checked_sub(TOUCH).unwrap_or(Timestamp::MIN).as_millisecond();
     let is_noted = match known {
         Some(uploaded_at) => uploaded_at.is_some_and(|at| at > fresh),
-        None => is_here,
+        None => blobs.has(sha256),
     };
     if !is_noted {
-        node.store.write(move |tx| blob_uses::uploading(tx, sha256, is_here, now)).await?;
+        node.store.write(move |tx| blob_uses::uploading(tx, sha256, blobs.has(sha256), now)).await?;
     }
     Ok(())
 }
@@ -114,6 +114,32 @@ pub(super) fn first_not_brought<'a>(
         }
     }
     Ok(None)
+}
+
+/// Checks a file that somebody has uploaded, puts it in its place, and notes that they have it. What is here for others is touched only
+/// once the bytes are the right ones: who knows its digest does not keep it here.
+///
+/// # Errors
+/// The bytes are not the announced ones; or the disk or the store failed, and it is to be sent again.
+pub async fn close_upload(
+    node: Arc<Node>,
+    sha256: Sha256Digest,
+    by: Party,
+    bytes: u64,
+) -> Result<(), StepError> {
+    let turns = (node.blobs.part_turn(sha256, &by).await, node.blobs.turn(sha256).await);
+    let was_here = node.blobs.has(sha256);
+    if !was_here {
+        note_upload(&node, sha256).await?;
+    }
+    let (blobs, from) = (node.blobs.clone(), by.clone());
+    // The rest of a large file that is still to be hashed takes seconds of processor time.
+    let (finished, _turns) = beside(bytes, move || (blobs.finish(sha256, &from), turns)).await;
+    finished?;
+    if was_here {
+        note_upload(&node, sha256).await?;
+    }
+    note_possession(&node, sha256, by).await
 }
 
 /// Notes that somebody has sent all of a file, which is here: from now on a job may name it for them.
@@ -150,9 +176,9 @@ pub async fn sweep(node: &Node) -> Result<(), StepError> {
     let_go(node, now.checked_sub(kept).unwrap_or(Timestamp::MIN)).await?;
     let older_than = Duration::from_secs(3600 * u64::from(node.config.disk.partial_hours_max));
     for begun in node.blobs.abandoned(older_than)? {
-        // Who brings it in just now has the turn; and a job may wait longer for a member that is away.
-        let Some(_turn) = node.blobs.try_turn(begun.sha256) else { continue };
-        if !node.store.read(|connection| blob_uses::is_needed(connection, begun.sha256))? {
+        // A job may wait longer for a member that is away.
+        let is_needed = || node.store.read(|connection| blob_uses::is_needed(connection, begun.sha256));
+        if node.blobs.has(begun.sha256) || !is_needed()? {
             node.blobs.abandon(&begun)?;
         }
     }

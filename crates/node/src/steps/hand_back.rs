@@ -180,14 +180,12 @@ async fn pack(node: &Node, job: &HostedJob) -> Result<Option<SavedWork>, StepErr
         Err(error) => return Err(error.into()),
     };
     let Some(path) = packed else { return Ok(None) };
-    let blobs = node.blobs.clone();
     // However small: it is read twice.
-    let taken = beside(u64::MAX, move || {
-        let (sha256, bytes) = hash_file(&path)?;
-        blobs.adopt(&path, sha256)?;
-        Ok::<_, StepError>((sha256, bytes))
-    });
-    let (sha256, bytes) = taken.await?;
+    let hashed = path.clone();
+    let (sha256, bytes) = beside(u64::MAX, move || hash_file(&hashed)).await?;
+    let (blobs, turn) = (node.blobs.clone(), node.blobs.turn(sha256).await);
+    let (adopted, _turn) = beside(u64::MAX, move || (blobs.adopt(&path, sha256), turn)).await;
+    adopted?;
     let records = meter::records(node, &offer);
     let class = sta_decide::facts::class_of(&offer.spec, &records.iter().collect::<Vec<_>>());
     Ok(Some(SavedWork { sha256, bytes, class }))

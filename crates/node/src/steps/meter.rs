@@ -35,6 +35,7 @@ use crate::{
         peers,
         possessions::{self, Party},
     },
+    worker::beside,
 };
 
 /// How many failed tasks of a job array a receipt names.
@@ -48,7 +49,9 @@ pub async fn finish(node: &Node, job: &HostedJob, outcome: Outcome) -> Result<()
     let offer = stage::offer_of(job)?;
     for output in &outcome.outputs {
         let path = run::engine(node, &job.site)?.output_path(job.run(), &output.name).await?;
-        node.blobs.adopt(&path, output.sha256)?;
+        let (blobs, sha256, turn) = (node.blobs.clone(), output.sha256, node.blobs.turn(output.sha256).await);
+        let (adopted, _turn) = beside(output.bytes, move || (blobs.adopt(&path, sha256), turn)).await;
+        adopted?;
     }
     let receipt = receipt(node, job, &offer, outcome)?;
     finish_by(node, job, &offer, receipt).await

@@ -22,7 +22,10 @@ use super::{
     gates::admission::{self, Screened},
     identity::Proven,
 };
-use crate::{node::Node, store::StoreError};
+use crate::{
+    node::Node,
+    store::{StoreError, possessions::Party},
+};
 
 /// How many bytes a second staging is expected to move between members, until the host has measured it.
 const STAGING_BYTES_PER_S: u64 = 20_000_000;
@@ -119,15 +122,18 @@ fn no_site_left(node: &Node, notes: &[CandidateNote]) -> Option<Refusal> {
 /// What a site would cost in money, carbon and time.
 fn measure(node: &Node, site: &Site, asked: &Asked<'_>) -> Result<CandidateNote, StoreError> {
     let limit_ms = u64::from(asked.spec.time_limit_s) * 1000;
-    let files = asked
-        .records
-        .iter()
-        .filter(|record| *record.id.member() != site.member)
-        .flat_map(|record| &record.files)
-        // What an earlier job brought here is here; what is at another member's site is not known.
-        .filter(|file| site.member != *node.member() || !node.blobs.has(file.sha256));
+    let mut files = Vec::new();
+    for record in asked.records.iter().filter(|record| *record.id.member() != site.member) {
+        let holder = Party::Member(record.id.member().clone());
+        for file in &record.files {
+            // What an earlier job brought here of that holder is here; what is at another member's site is not known.
+            if site.member != *node.member() || !node.has_for(file.sha256, &holder)? {
+                files.push(file);
+            }
+        }
+    }
     let own = asked.spec.inputs.iter().filter(|_| site.member != *node.member()).map(|input| input.bytes);
-    let bytes: u64 = files.map(|file| file.bytes).chain(own).sum();
+    let bytes: u64 = files.iter().map(|file| file.bytes).chain(own).sum();
     let outlook = crate::peers::reports::outlook(node, site, demand_of(asked.spec))?;
     let rate = outlook.staging_bytes_per_s.unwrap_or(STAGING_BYTES_PER_S);
     Ok(CandidateNote {

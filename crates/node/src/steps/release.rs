@@ -7,7 +7,7 @@ use sta_decide::{
 };
 use sta_protocol::{class::Class, ids::JobId, refusal::RefusalCode};
 
-use super::{StepError, meter, stage};
+use super::{StepError, gates::weights, meter, stage};
 use crate::{
     node::Node,
     store::{
@@ -71,11 +71,14 @@ pub async fn release(
         "output": name, "sha256": held.file.sha256, "from": held.file.class, "to": new_class, "reason": reason,
         "steward": person, "permitted_by": permit.allowed_by(),
     });
-    let (read_name, sha256, receiver) = (name.clone(), held.file.sha256, meter::receiver(node, &offer));
+    let (read_name, sha256) = (name.clone(), held.file.sha256);
+    // What is weights leaves through its gate alone.
+    let at_gate = weights::holds(node, &offer, output, sha256, new_class).await?;
+    let receiver = at_gate.is_empty().then(|| meter::receiver(node, &offer));
     node.store
         .write(move |tx| {
             peers::release_output(tx, job, &name, new_class, &person, now)?;
-            possessions::note(tx, sha256, &receiver)?;
+            receiver.iter().try_for_each(|receiver| possessions::note(tx, sha256, receiver))?;
             tx.audit(PendingEntry { kind: "output.released", subject: job.to_string(), payload, at: now });
             Ok(())
         })

@@ -11,7 +11,8 @@ use sta_protocol::{
 };
 
 use super::{
-    StepError, arrive, gates::admission, meter, registry::verify_record, run, transfer::TransferRequest,
+    StepError, admit, arrive, gates::admission, meter, registry::verify_record, run,
+    transfer::TransferRequest,
 };
 use crate::{
     engines::{CHECKPOINT_INPUT, Exit},
@@ -167,16 +168,17 @@ pub(super) fn files(node: &Node, offer: &Offer) -> Vec<JobFile> {
 
 /// Lists what comes in before its first byte is here, so that it can go again whatever happens.
 async fn list(node: &Node, missing: &[JobFile]) -> Result<(), StepError> {
-    let now = node.outside.now();
-    let needed = |file: &JobFile| NeededFile { sha256: file.sha256, bytes: file.bytes, class: file.class };
-    // One that is here to stay would go with those that pass.
-    let files: Vec<NeededFile> =
-        missing.iter().filter(|file| !node.blobs.has(file.sha256)).map(needed).collect();
-    if files.is_empty() {
+    if missing.is_empty() {
         return Ok(());
     }
-    let write =
-        node.store.write(move |tx| files.iter().try_for_each(|file| blob_uses::staging(tx, file, now)));
+    let now = node.outside.now();
+    let needed = |file: &JobFile| NeededFile { sha256: file.sha256, bytes: file.bytes, class: file.class };
+    let (files, blobs): (Vec<NeededFile>, _) = (missing.iter().map(needed).collect(), node.blobs.clone());
+    let write = node.store.write(move |tx| {
+        // One that is here to stay would go with those that pass.
+        let coming = files.iter().filter(|file| !blobs.has(file.sha256));
+        coming.into_iter().try_for_each(|file| blob_uses::staging(tx, file, now))
+    });
     Ok(write.await?)
 }
 
@@ -197,11 +199,12 @@ async fn bring_in(node: &Node, job: &HostedJob, offer: &Offer) -> Result<(), Ste
         }
     }
     // Who answers for data decides for every job, also where an earlier one has brought it here. Home has by its offer.
-    let answers_for = |file: &&JobFile| {
-        file.class != Class::Open && file.holder != offer.home && file.holder != *node.member()
-    };
-    let mut holders: Vec<&MemberId> =
-        missing.iter().chain(files.iter().filter(answers_for)).map(|file| &file.holder).collect();
+    let records = admit::records(node, offer).map_err(StepError::Refused)?;
+    let above_open = records.iter().filter(|record| record.class != Class::Open && !record.files.is_empty());
+    let answer = above_open
+        .map(|record| record.id.member())
+        .filter(|member| **member != offer.home && *member != node.member());
+    let mut holders: Vec<&MemberId> = missing.iter().map(|file| &file.holder).chain(answer).collect();
     holders.sort();
     holders.dedup();
     for holder in holders {

@@ -53,11 +53,11 @@ pub struct Blobs {
 struct Inner {
     known: KnownPieces,
     uploads: Mutex<BTreeMap<PathBuf, Rolling>>,
-    turns: Mutex<BTreeMap<Sha256Digest, Weak<tokio::sync::Mutex<()>>>>,
+    turns: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
     promised: room::Promised,
 }
 
-/// The right to bring in or remove one file; one holds it at a time.
+/// The right to place or remove one file, or to go on with what somebody sends of it; one holds it at a time.
 pub type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 /// A part of a whole file.
@@ -123,25 +123,31 @@ impl Blobs {
         Ok(Self { root: root.to_owned(), inner: Arc::default() })
     }
 
-    /// Waits for the turn to bring in or remove a file: jobs that want the same file at once share one transfer.
+    /// Waits for the turn to put a file in its place or remove it.
     pub async fn turn(&self, digest: Sha256Digest) -> Turn {
-        self.lock_of(digest).lock_owned().await
+        self.lock_of(digest.to_string()).lock_owned().await
     }
 
     /// The turn, if nobody has it.
     #[must_use]
     pub fn try_turn(&self, digest: Sha256Digest) -> Option<Turn> {
-        self.lock_of(digest).try_lock_owned().ok()
+        self.lock_of(digest.to_string()).try_lock_owned().ok()
     }
 
-    fn lock_of(&self, digest: Sha256Digest) -> Arc<tokio::sync::Mutex<()>> {
+    /// Waits for the turn to go on with what somebody sends of a file: jobs that want the same file of the same member at once share one
+    /// transfer, and nobody writes into what is being checked. Who needs both turns takes this one first.
+    pub async fn part_turn(&self, digest: Sha256Digest, by: &Party) -> Turn {
+        self.lock_of(begun_name(digest, by)).lock_owned().await
+    }
+
+    fn lock_of(&self, name: String) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = turns.get(&digest).and_then(Weak::upgrade) {
+        if let Some(lock) = turns.get(&name).and_then(Weak::upgrade) {
             return lock;
         }
         turns.retain(|_, lock| lock.strong_count() > 0);
         let lock = Arc::default();
-        turns.insert(digest, Arc::downgrade(&lock));
+        turns.insert(name, Arc::downgrade(&lock));
         lock
     }
 
@@ -210,7 +216,8 @@ impl Blobs {
         self.inner.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks a file that somebody has uploaded whole and puts it in its place, also where it is here already; a wrong one is removed.
+    /// Checks a file that somebody has uploaded whole and puts it in its place, where it is not here already; a wrong one is removed. The
+    /// caller has both turns.
     ///
     /// # Errors
     /// The bytes are not the ones announced, or the disk says no.
@@ -230,19 +237,23 @@ impl Blobs {
             fs::remove_file(partial).map_err(|source| file_error(partial, source))?;
             return Err(BlobError::Differs { expected: digest, got });
         }
+        if self.has(digest) {
+            return fs::remove_file(partial).map_err(|source| file_error(partial, source).into());
+        }
         file.sync_all().map_err(|source| file_error(partial, source))?;
         self.keep_pieces(digest, &pieces)?;
         self.place(partial, digest)?;
         Ok(())
     }
 
-    /// Takes a copy of a file on this machine.
+    /// Takes a copy of a file on this machine, which is looked at also where the announced one is here already. The caller has the turn.
     ///
     /// # Errors
     /// It is not the announced file, or the disk says no.
     pub fn adopt(&self, path: &Path, digest: Sha256Digest) -> Result<(), BlobError> {
         if self.has(digest) {
-            return Ok(());
+            let (got, _) = hash_file(path)?;
+            return if got == digest { Ok(()) } else { Err(BlobError::Differs { expected: digest, got }) };
         }
         let partial = self.partial(digest, None);
         fs::copy(path, &partial).map_err(|source| file_error(path, source))?;

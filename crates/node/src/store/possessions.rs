@@ -61,20 +61,26 @@ pub fn forget(tx: &Tx<'_>, sha256: Sha256Digest) -> Result<(), StoreError> {
         .map(|_rows| ())
 }
 
-/// Notes, once, what hosts sent home before anybody noted it: the outputs of the jobs that have ended, where no rule held them.
+/// Notes, once, what hosts sent home before anybody noted it: the outputs that no rule held of the jobs that have ended and wait for no
+/// more of them.
 pub(super) fn of_ended_jobs(connection: &Connection) -> Result<(), StoreError> {
-    let rows: Vec<(String, String)> = connection
-        .prepare("SELECT host, receipt FROM jobs WHERE receipt IS NOT NULL AND host IS NOT NULL")
-        .and_then(|mut query| query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+    let sql = "SELECT researcher, host, receipt FROM jobs WHERE receipt IS NOT NULL AND host IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.job = jobs.id AND o.kind = 'fetch')";
+    let rows: Vec<(String, String, String)> = connection
+        .prepare(sql)
+        .and_then(|mut query| {
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        })
         .doing("read the receipts of earlier jobs")?;
-    for (host, receipt) in rows {
+    for (person, host, receipt) in rows {
         // What does not read is fetched again where somebody asks for it.
         let receipt =
             Signed::<Receipt>::from_compact(receipt).ok().and_then(|receipt| receipt.peek_unverified().ok());
-        let (Some(receipt), Ok(host)) = (receipt, host.parse()) else { continue };
-        let host = Party::Member(host);
+        let (host, person) = (host.parse().map(Party::Member), person.parse().map(Party::Person));
+        let (Some(receipt), Ok(host), Ok(person)) = (receipt, host, person) else { continue };
         for output in receipt.outputs.iter().filter(|output| output.held_by.is_empty()) {
             insert(connection, output.sha256, &host)?;
+            insert(connection, output.sha256, &person)?;
         }
     }
     Ok(())

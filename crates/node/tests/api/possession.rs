@@ -2,6 +2,8 @@
 //! Who knows the digest of a file that is on a node for somebody else is not given it: not by an upload that sends nothing, not as an input,
 //! not at another member's site, not as a result, and not as what a job saved.
 
+use std::os::unix::fs::MetadataExt;
+
 use axum::body::Body;
 use http::{Method, Request, header};
 use serde_json::{Value, json};
@@ -135,6 +137,22 @@ async fn what_one_member_has_sent_of_a_file_is_not_gone_on_with_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_engine_left_is_not_taken_for_a_file_that_is_here() {
+    let world = World::open().await;
+    let (sha256, blobs) = (world.ca.upload("stella", SECRET).await, &world.ca.node.blobs);
+    let left = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(left.path(), b"a guess").unwrap();
+    let error = blobs.adopt(left.path(), sha256).unwrap_err().to_string();
+    let got = Sha256Digest::of(b"a guess");
+    assert_eq!(
+        error,
+        format!("the bytes have SHA-256 {got}, not {sha256}: send the file again from the beginning")
+    );
+    std::fs::write(left.path(), SECRET).unwrap();
+    blobs.adopt(left.path(), sha256).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_result_comes_from_its_host_and_is_then_its_researchers() {
     let world = World::open().await;
     // What the job will print is at its home for somebody else.
@@ -184,6 +202,54 @@ async fn a_held_result_is_its_researchers_once_it_is_released() {
     let path = format!("/v1/hosted/{}/outputs/model.json/release", done["id"].as_str().unwrap());
     assert_eq!(world.de.post("stella", &path, &release).await.status, 200);
     assert!(world.de.node.has_for(sha256, &member).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn weights_that_a_steward_releases_are_still_their_gates() {
+    let world = World::open().await;
+    let visa = world.hospital().await;
+    world.run();
+    let over = JobSpec {
+        datasets: vec!["de/hospital".parse().unwrap()],
+        sites_allowed: vec!["juelich".parse().unwrap()],
+        outputs_weights: vec!["model.json".to_owned()],
+        ..spec()
+    };
+    let body = world.ca.submission("ada", world.ca.job_id(), &over, &[visa]).await;
+    let job = world.ca.post("ada", "/v1/jobs", &body).await.ok();
+    let done = world.ca.wait_for("ada", job["id"].as_str().unwrap(), "completed").await;
+    let sha256: Sha256Digest = done["outputs"][0]["sha256"].as_str().unwrap().parse().unwrap();
+    let release = json!({"class": "open", "reason": "a mean of thousands"});
+    let path = format!("/v1/hosted/{}/outputs/model.json/release", done["id"].as_str().unwrap());
+    assert_eq!(world.de.post("stella", &path, &release).await.status, 200);
+    let member = Party::Member(world.ca.id().clone());
+    assert!(
+        !world.de.node.has_for(sha256, &member).unwrap(),
+        "no job of Canada reads them there by their digest"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_the_digest_of_a_file_does_not_keep_it_there_nor_put_another_in_its_place() {
+    let world = World::open().await;
+    let (node, sha256) = (&world.ca, world.ca.upload("stella", SECRET).await);
+    let uploaded_at = || {
+        let sql = "SELECT uploaded_at FROM blobs_passing WHERE sha256 = ?1";
+        let at = |store: &rusqlite::Connection| {
+            store.query_row(sql, [sha256.to_string()], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        node.node.store.read(|store| Ok(at(store))).unwrap()
+    };
+    let inode = || std::fs::metadata(node.node.blobs.path(sha256)).unwrap().ino();
+    let (first_at, first_inode) = (uploaded_at(), inode());
+    tokio::time::advance(std::time::Duration::from_secs(3600)).await;
+    assert_eq!(have(node, "ada", sha256).await.0, 404);
+    assert_eq!(put(node, "ada", sha256, "", b"a guess").await.status, 400);
+    assert_eq!((uploaded_at(), inode()), (first_at, first_inode));
+    assert_eq!(put(node, "ada", sha256, "", SECRET).await.status, 201);
+    assert!(uploaded_at() > first_at, "it waits for her job now");
+    assert_eq!(inode(), first_inode, "and is the file that was here");
+    assert_eq!(std::fs::read_dir(node.node.config.directory.join("blobs/partial")).unwrap().count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Inner, Live, lock, records::Records, script::run_directory, settings::SlurmSettings};
@@ -67,21 +68,23 @@ impl Inner {
         for live in lock(&self.live).values().filter(|live| live.is_to_be_told(now)) {
             by_account.entry(live.account.clone()).or_default().push(live.clone());
         }
-        let mut called_back = Vec::new();
-        for (account, runs) in &by_account {
-            for some in runs.chunks(RUNS_MAX) {
-                self.note(some, |notice, _| notice.sent_at = Some(now));
-                match self.call_back(account, some).await {
-                    Ok(()) => called_back.push((account, some)),
-                    Err(error) => self.not_yet(account, &error),
-                }
-            }
-        }
-        for (account, some) in called_back {
-            if let Err(error) = self.ask_to_leave(account, some, now).await {
+        let chunks: Vec<(&str, &[Live])> = by_account
+            .iter()
+            .flat_map(|(account, runs)| runs.chunks(RUNS_MAX).map(move |some| (account.as_str(), some)))
+            .collect();
+        chunks.iter().for_each(|(_, some)| self.note(some, |notice, _| notice.sent_at = Some(now)));
+        // Beside each other: one that does not answer does not keep back the others.
+        let called_back = join_all(chunks.iter().map(|(account, some)| self.call_back(account, some))).await;
+        let told = chunks.iter().zip(called_back).map(async |((account, some), called_back)| {
+            let asked = match called_back {
+                Ok(()) => self.ask_to_leave(account, some).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = asked {
                 self.not_yet(account, &error);
             }
-        }
+        });
+        join_all(told).await;
     }
 
     fn not_yet(&self, account: &str, error: &EngineError) {
@@ -96,12 +99,13 @@ impl Inner {
     }
 
     /// Asks what runs of them to end.
-    async fn ask_to_leave(&self, account: &str, runs: &[Live], now: Timestamp) -> Result<(), EngineError> {
+    async fn ask_to_leave(&self, account: &str, runs: &[Live]) -> Result<(), EngineError> {
         let script: String = runs.iter().map(|live| asking(&self.settings, live)).collect();
         let said = self.commands.answer(account, "give jobs notice", &script).await?.text();
         let said_of = |word: &str, run: RunId| {
             said.lines().any(|line| line.strip_prefix(word) == Some(run.to_string().as_str()))
         };
+        let now = Timestamp::now();
         self.note(runs, |notice, run| {
             if said_of("told ", run) {
                 notice.told_at.get_or_insert(now);

@@ -187,7 +187,7 @@ impl Arrival {
         synced.map_err(|source| file_error(&self.path, source).into())
     }
 
-    /// Puts the file in its place when every piece is here and the whole has the announced digest. Else the pieces that are not
+    /// Puts the file in its place, if it is not here already, when every piece is here and the whole has the announced digest. Else the pieces that are not
     /// what was signed are let go, or, where each of them is, the whole file is.
     ///
     /// # Errors
@@ -206,6 +206,9 @@ impl Arrival {
             }
             self.remove()?;
             return Err(BlobError::Differs { expected: self.sha256, got });
+        }
+        if self.blobs.has(self.sha256) {
+            return Ok(self.remove()?);
         }
         self.file.sync_all().map_err(|source| file_error(&self.path, source))?;
         self.blobs.place(&self.path, self.sha256)?;

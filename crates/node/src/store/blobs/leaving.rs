@@ -77,11 +77,13 @@ impl Blobs {
         Ok(abandoned)
     }
 
-    /// Removes what was begun of a file. The caller has its [`super::Turn`].
+    /// Removes what was begun of a file, unless somebody goes on with it just now.
     ///
     /// # Errors
     /// The disk says no.
     pub fn abandon(&self, begun: &Begun) -> Result<(), StoreError> {
+        let name = begun.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Ok(_turn) = self.lock_of(name).try_lock_owned() else { return Ok(()) };
         self.uploads().remove(&begun.path);
         for path in [&begun.path.with_added_extension(PIECES), &begun.path] {
             gone(fs::remove_file(path)).map_err(|source| file_error(path, source))?;
