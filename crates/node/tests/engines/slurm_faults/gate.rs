@@ -53,7 +53,11 @@ impl Gate {
     pub(super) fn open(&self, site: &BadSite) -> SlurmEngine {
         let words = [self.file("gate"), self.directory.path().to_owned()];
         let words = words.map(|path| path.to_str().unwrap().to_owned());
-        site.open_with(|settings| drop(settings.prefix.splice(0..0, words)))
+        site.open_with(|settings| {
+            drop(settings.prefix.splice(0..0, words));
+            // What hangs is given up soon.
+            settings.command_s = 20;
+        })
     }
 
     /// What is to become of the next submission or notice.
