@@ -38,6 +38,8 @@ pub use room::{NoRoom, Room};
 
 /// The piece in which files go from member to member, and which is checked and recorded as one.
 pub const PIECE_BYTES: u64 = 1 << 20;
+/// How the record beside what arrives from a member ends.
+const PIECES: &str = "pieces";
 /// How many uploads are hashed as they come; of others what came is hashed at their end.
 const UPLOADS_MAX: usize = 64;
 

@@ -21,7 +21,7 @@ use std::{
 use bytes::Bytes;
 use sta_protocol::digest::Sha256Digest;
 
-use super::{BlobError, Blobs, PIECE_BYTES, file_error, hashing::Sha256Growing};
+use super::{BlobError, Blobs, PIECE_BYTES, PIECES, file_error, hashing::Sha256Growing};
 use crate::store::{StoreError, possessions::Party};
 
 /// A line of the record: the piece's number and its SHA-256.
@@ -71,7 +71,7 @@ impl Blobs {
     /// The disk says no.
     pub fn arrive(&self, sha256: Sha256Digest, bytes: u64, from: &Party) -> Result<Arrival, BlobError> {
         let path = self.arriving(sha256, from);
-        let record_path = path.with_added_extension("pieces");
+        let record_path = path.with_added_extension(PIECES);
         let file = open(&path, false)?;
         // Of another length it cannot be this file; and it is as long as it will be, so that reading stops nowhere.
         file.set_len(bytes).map_err(|source| file_error(&path, source))?;
@@ -187,8 +187,8 @@ impl Arrival {
         synced.map_err(|source| file_error(&self.path, source).into())
     }
 
-    /// Puts the file in its place, if it is not here already, when every piece is here and the whole has the announced digest. Else the pieces that are not
-    /// what was signed are let go, or, where each of them is, the whole file is.
+    /// Puts the file in its place, if it is not here already, when every piece is here and the whole has the announced digest. Else the
+    /// pieces that are not what was signed are let go, or, where each of them is, the whole file is. The caller has both turns.
     ///
     /// # Errors
     /// The bytes are not the ones announced, a piece is missing, or the disk says no.

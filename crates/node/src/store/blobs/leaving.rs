@@ -9,11 +9,8 @@ use std::{
 
 use sta_protocol::digest::Sha256Digest;
 
-use super::{Blobs, file_error};
+use super::{Blobs, PIECES, file_error};
 use crate::store::StoreError;
-
-/// The record beside what arrives from a member.
-const PIECES: &str = "pieces";
 
 /// What somebody began to send of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
